@@ -1,0 +1,97 @@
+"""What the library is asked and what it answers: the words every protocol shares.
+
+All types are tuples or small slotted objects, because one of each is made for every request.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from mv_iptel.library.contents import Body
+
+
+class Reason(str, Enum):
+    """Why a request was refused. Each protocol has one table from reason to wire, `REPLIES`."""
+
+    BANNED = "banned"
+    BUSY = "busy"
+    NOT_LISTED = "not-listed"
+    NO_SLOT = "no-slot"
+    BAD_NAME = "bad-name"
+    NO_FILE = "no-file"
+    NOT_ALLOWED = "not-allowed"
+    READ_ONLY = "read-only"
+    NEED_LOGIN = "need-login"
+    BAD_LOGIN = "bad-login"
+    NO_SNMP = "no-snmp"
+    SNMP_MISMATCH = "snmp-mismatch"
+    TOO_BIG = "too-big"
+    QUOTA = "quota"
+    DISK_FULL = "disk-full"
+    BAD_REQUEST = "bad-request"
+    FAULT = "fault"
+
+
+class Client(NamedTuple):
+    """Who is asking, over what. `address` is normalised: an IPv4-mapped address is plain IPv4."""
+
+    address: str
+    port: int
+    proto: str  # tftp, http, https, ftp, ftps
+    listener: str  # "http:81": the listener's protocol and port
+
+
+class Request(NamedTuple):
+    """One question to a session. `name` is as it came from the wire, without a query part."""
+
+    name: bytes
+    write: bool = False  # a WRQ, PUT, DELETE, STOR: anything that would change something
+    agent: str = ""  # the User-Agent, where the protocol has one
+
+
+class Phone(NamedTuple):
+    """The phone behind an address, as far as it is known; empty strings where it is not."""
+
+    mac: str = ""  # twelve lower-case hex digits
+    ext: str = ""
+    model: str = ""
+    version: str = ""  # the firmware that it says it runs
+    source: str = ""  # what told us: agent, name, snmp, neighbour, recent; joined by "+"
+
+
+NOBODY = Phone()
+
+
+class Step(NamedTuple):
+    """One step of a decision, for `why`: the place that decided is `source` and `line`."""
+
+    step: str  # name, list, slot, phone, root, content
+    result: str
+    source: str = ""
+    line: int = 0
+
+
+class Serve(NamedTuple):
+    """Yes: send `body`. The session gives the body back with `with answer.body:`."""
+
+    body: Body
+    name: str  # the cleaned name that was asked for
+    phone: Phone
+    detail: str = ""  # "fxd" answers and case-folded matches say so here
+    held: bool = True  # whether this client holds (or will take) a slot for it
+
+
+class Refuse(NamedTuple):
+    """No, and everything the operator wants to know. Only `reason` goes to the wire."""
+
+    reason: Reason
+    detail: str = ""
+    source: str = ""  # the list or directory that decided
+    line: int = 0
+    name: str = ""  # the cleaned name, or a printable form of a bad one
+    phone: Phone = NOBODY
+
+
+Answer = Serve | Refuse
