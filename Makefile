@@ -1,0 +1,68 @@
+# The commands of daily work; `make` alone lists them. Nothing has to be installed by hand first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Touched after an installation: the next one comes only when the packaging files change.
+READY := $(VENV)/.ready
+
+# How much `make prove` proves; each is an argument: make prove TRANSFERS=500 BAD=20000
+TRANSFERS ?= 2000
+RELAY ?= 500
+STORM ?= 1000
+BAD ?= 200000
+EVIDENCE ?= docs/evidence
+
+# What `make test` and `make bench` drive of other people's work: PROGRAM=PACKAGE.
+CLIENTS := tftp=tftp-hpa atftp=atftp busybox=busybox curl=curl openssl=openssl sslscan=sslscan lftp=lftp ip=iproute2
+SERVERS := in.tftpd=tftpd-hpa dnsmasq=dnsmasq-base nginx=nginx-light wrk=wrk gcc=gcc
+
+.PHONY: help run test check prove bench package clean clients servers
+
+help: ## list these targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## serve a scratch home and boot two simulated phones; stays until Ctrl-C (RUN_ONCE=1: only the boots)
+	@$(BIN)/python -m mv_iptel.demo
+
+test: $(READY) clients ## every test, with the programs of other people that are there
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## ruff, and the rules of the house that a machine can hold
+	@$(BIN)/ruff check .
+	@$(BIN)/python -m pytest tests/test_house.py
+
+prove: $(READY) clients ## the long proofs (TRANSFERS, RELAY, STORM, BAD are their counts); results in docs/evidence/
+	@$(BIN)/python -m pytest -m prove --transfers $(TRANSFERS) --relay $(RELAY) --storm $(STORM) --bad $(BAD) \
+	    --evidence $(EVIDENCE) --timeout 3600
+
+bench: $(READY) servers ## side by side with other servers (section 14 of the contract); prints ratios
+	@$(BIN)/python -m benchmarks
+
+package: $(READY) ## build the wheel into dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls -1 dist/*.whl
+
+clean: ## remove what these commands made, the environment too
+	rm -rf $(VENV) .run build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clients:
+	@tests/clients/get $(CLIENTS)
+
+servers:
+	@tests/clients/get $(SERVERS)
+
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "mv-iptel needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || tests/clients/get --must ensurepip=python3-venv
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing mv-iptel and what it needs into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@

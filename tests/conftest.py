@@ -1,0 +1,92 @@
+"""What all tests share: the counts of the long proofs, where their results go, and programs that may be missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Examples are counted, not timed: other work on the machine must not decide over a test.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
+
+# Where Debian keeps each program; a test names what it could not run.
+PACKAGES = {
+    "tftp": "tftp-hpa",
+    "atftp": "atftp",
+    "busybox": "busybox",
+    "curl": "curl",
+    "openssl": "openssl",
+    "sslscan": "sslscan",
+    "ip": "iproute2",
+}
+
+# name: (what a plain `make test` does, what it counts); `make prove` passes larger ones.
+COUNTS = {
+    "transfers": (100, "TFTP transfers at once"),
+    "relay": (40, "TFTP transfers through the relay that loses, doubles and reorders"),
+    "relay-size": (64 * 1024, "octets of each transfer through the relay"),
+    "storm": (30, "phones in the storm"),
+    "bad": (20_000, "bad requests"),
+}
+
+_missing: set[str] = set()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for name, (small, what) in COUNTS.items():
+        parser.addoption(f"--{name}", type=int, default=small, help=f"{what} ({small})")
+    parser.addoption("--evidence", type=Path, default=None, help="directory for the results of the proofs")
+
+
+def program(name: str) -> str:
+    """The path of a program that we did not write; the test is skipped, by name, where it is missing."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
+        _missing.add(name)
+        pytest.skip(f"client missing: {name} (Debian package {PACKAGES.get(name, name)})")
+    return path
+
+
+@pytest.fixture(name="program")
+def program_fixture():
+    """`program(name)`: its path, or the test is skipped and the summary names it."""
+    return program
+
+
+@pytest.fixture
+def count(request):
+    """`count(name)`: how many of them this run proves, see COUNTS."""
+    return lambda name: request.config.getoption(f"--{name}")
+
+
+@pytest.fixture
+def evidence(request):
+    """`evidence(name, **figures)`: kept as NAME.json where --evidence names a directory."""
+    folder = request.config.getoption("--evidence")
+
+    def keep(name: str, **figures: object) -> None:
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {
+            "proof": name,
+            "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            "test": request.node.nodeid,
+            "machine": {"cpus": os.cpu_count(), "system": platform.system(), "python": platform.python_version()},
+            **figures,
+        }
+        (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    for name in sorted(_missing):
+        terminalreporter.write_line(f"skipped for want of a client: {name} (Debian package {PACKAGES.get(name, name)})")
