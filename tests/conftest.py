@@ -1,4 +1,4 @@
-"""What all tests share: the counts of the long proofs, where their results go, and programs that may be missing."""
+"""What all tests share: the counts of the proofs, where results go, and programs that may be missing."""
 
 from __future__ import annotations
 
@@ -75,11 +75,12 @@ def evidence(request):
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
+        machine = {"cpus": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
         record = {
             "proof": name,
             "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             "test": request.node.nodeid,
-            "machine": {"cpus": os.cpu_count(), "system": platform.system(), "python": platform.python_version()},
+            "machine": machine,
             **figures,
         }
         (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
@@ -89,4 +90,5 @@ def evidence(request):
 
 def pytest_terminal_summary(terminalreporter) -> None:
     for name in sorted(_missing):
-        terminalreporter.write_line(f"skipped for want of a client: {name} (Debian package {PACKAGES.get(name, name)})")
+        package = PACKAGES.get(name, name)
+        terminalreporter.write_line(f"skipped for want of a client: {name} (Debian package {package})")

@@ -85,7 +85,8 @@ def fetch(server: tuple[str, int], name: str, expected: bytes, clients: int, lim
         block = data[2] << 8 | data[3]
         if opcode != DATA or block != (transfer.block + 1) & 0xFFFF:
             if opcode == DATA and block == transfer.block & 0xFFFF:
-                transfer.heard = now  # our acknowledgement was lost: the repeat in a second mends it
+                transfer.heard = now  # our acknowledgement was lost, or the block came twice
+                transfer.sock.sendto(transfer.last, sender)
             return
         payload = memoryview(data)[4:]
         if payload != expected[transfer.received : transfer.received + len(payload)]:

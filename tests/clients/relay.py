@@ -23,7 +23,7 @@ TURN = 256
 
 @dataclass
 class Weather:
-    """Shares of datagrams, each way and each from 0 to 1; `hold` is how long a reordered one waits, in seconds."""
+    """Shares of datagrams, each way and each from 0 to 1; a reordered one waits `hold` seconds."""
 
     lose: float = 0.05
     double: float = 0.05
@@ -140,7 +140,8 @@ class Relay:
         for _ in range(copies):
             if chance() < weather.reorder:
                 self.tally.reordered += 1
-                heapq.heappush(self._held, (time.monotonic() + weather.hold, next(self._order), sock, data, to))
+                due = time.monotonic() + weather.hold
+                heapq.heappush(self._held, (due, next(self._order), sock, data, to))
             else:
                 self._send(sock, data, to)
 
