@@ -126,7 +126,11 @@ Event = Finished | Started | Stopped | Listening | Reloaded | Notice
 
 
 class Listener(Protocol):
-    """Something that is told of every event, in batches, on the stream's thread."""
+    """Something that is told of every event, in batches, on the stream's thread.
+
+    One that gathers before it writes may also have `tick(now: float)`: it is called on the same thread
+    every `BATCH_SECONDS`, also when nothing happened.
+    """
 
     def receive(self, batch: list[Event]) -> None: ...
 
@@ -188,3 +192,14 @@ class Stream:
     def _run(self) -> None:
         while not self._stop.wait(BATCH_SECONDS):
             self.drain()
+            self.tick(time.time())
+
+    def tick(self, now: float) -> None:
+        """Let the listeners that gather write what is due. Called by the thread, or by a test."""
+        for listener in self.listeners:
+            tick = getattr(listener, "tick", None)
+            if tick is not None:
+                try:
+                    tick(now)
+                except Exception:
+                    _faults.exception("a listener failed")

@@ -1,0 +1,54 @@
+"""The command `mv-iptel`: every verb stands in a module of this package."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from mv_iptel import __version__
+
+# Which module holds which command. Loaded when asked for, so that `--help` and short commands start fast.
+WHERE = {
+    "init": "home", "check": "home", "certs": "home",
+    "serve": "serve",
+    "status": "seeing", "watch": "seeing", "why": "seeing", "phones": "seeing", "slots": "seeing",
+    "reload": "seeing",
+    "sim": "sim",
+}  # fmt: skip
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(WHERE)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in WHERE:
+            return None
+        module = importlib.import_module(f"mv_iptel.cli.{WHERE[name]}")
+        return next(command for command in module.commands if command.name == name)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="mv-iptel")
+def group() -> None:
+    """The file server that IP desk phones ask when they boot.
+
+    \b
+    First minute:   mv-iptel serve --dir ./firmware
+    Installation:   mv-iptel init && mv-iptel check && mv-iptel serve
+    Who asked what: mv-iptel status, mv-iptel watch 192.0.2.17, mv-iptel why 192.0.2.17 46xxsettings.txt
+
+    Exit codes: 0 done, 1 findings or a negative answer, 2 usage or configuration, 3 server not reachable.
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        group(prog_name="mv-iptel")
+    except KeyboardInterrupt:
+        sys.exit(130)

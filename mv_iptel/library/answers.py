@@ -5,14 +5,14 @@ All types are tuples or small slotted objects, because one of each is made for e
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mv_iptel.library.contents import Body
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why a request was refused. Each protocol has one table from reason to wire, `REPLIES`."""
 
     BANNED = "banned"

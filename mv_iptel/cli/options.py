@@ -1,0 +1,49 @@
+"""The options and endings that all commands share."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+from mv_iptel.home import Home
+
+DONE, NEGATIVE, USAGE, UNREACHABLE = 0, 1, 2, 3
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--home` and `--json`, passed to it as `home: Home` and `as_json: bool`."""
+
+    @click.option(
+        "--home",
+        "home",
+        metavar="DIR",
+        default=None,
+        help="The installation's home. Default: $MV_IPTEL_HOME, else the system's place.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, home: str | None, **kwargs: Any) -> Any:
+        return command(*args, home=Home.find(home), **kwargs)
+
+    return wrapped
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as one JSON document; what JSON does not know becomes its text."""
+    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def end(code: int, message: str = "") -> NoReturn:
+    """End with `code`, telling why on standard error."""
+    if message:
+        errors.print(message, style="red" if code else "", markup=False)
+    sys.exit(code)
