@@ -1,0 +1,550 @@
+"""The status server: page, JSON, metrics, live events, `why`, and the control calls."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import inspect
+import ipaddress
+import json
+import logging
+import os
+import re
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from aiohttp import web
+
+from mv_iptel.events import Event, Finished, Listening
+from mv_iptel.journal import record
+from mv_iptel.library.answers import Client, Request
+from mv_iptel.status import page
+from mv_iptel.status.counters import Counters
+from mv_iptel.status.metrics import Metrics
+from mv_iptel.status.snapshot import Controls, Snapshot, Sources
+
+if TYPE_CHECKING:
+    from mv_iptel.config import Config
+
+RETRY_SECONDS = 30.0
+MAX_WATCHERS = 32
+WATCHER_EVENTS = 2000  # a watcher that reads slower than this loses events and is told so
+HEARTBEAT_SECONDS = 15.0
+PROTOCOLS = ("tftp", "http", "https", "ftp", "ftps")
+WRITES = {"PUT", "DELETE", "POST", "STOR", "WRQ", "APPE"}
+
+# What any reader may ask from elsewhere; the rest is for this host.
+REMOTE = {"/", "/status.json", "/metrics", "/page.css", "/page.js"}
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+_log = logging.getLogger("mv_iptel.status")
+_MAC = re.compile(r"[0-9a-f]{12}\Z")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class StatusServer:
+    """Serves what `counters` and `sources` know, on the loop it is started on.
+
+    A taken port leaves its listener `failed`, with the holder named, and is tried again every
+    `RETRY_SECONDS`; nothing else stops.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        sources: Sources,
+        controls: Controls | None = None,
+        publish: Callable[[Event], None] = lambda event: None,
+    ):
+        self.counters = counters
+        self.sources = sources
+        self.controls = controls or Controls()
+        self.publish = publish
+        self.snapshot = Snapshot(counters, sources)
+        self.metrics = Metrics(counters, self.snapshot)
+        self._runner: web.AppRunner | None = None
+        self._sites: dict[tuple[str, int], dict[str, Any]] = {}  # (address, port) -> listener row
+        self._open: dict[tuple[str, int], web.SockSite] = {}
+        self._retry: asyncio.Task[None] | None = None
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._own: tuple[float, frozenset[str]] = (0.0, frozenset())
+
+    # running
+
+    async def start(self) -> None:
+        """Open the port of each address in `StatusBind`, unless `RunStatus=0`."""
+        config = self.sources.config()
+        if not config.settings.run_status:
+            return
+        await asyncio.to_thread(control_token, config.home.token)
+        app = web.Application(middlewares=[self._guard], client_max_size=64 * 1024)
+        app.router.add_get("/", self._page)
+        app.router.add_get("/page.css", _static("page.css", "text/css"))
+        app.router.add_get("/page.js", _static("page.js", "text/javascript"))
+        app.router.add_get("/status.json", self._status)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/why", self._why)
+        app.router.add_get("/events", self._events)
+        app.router.add_get("/slots", self._slots)
+        app.router.add_post("/control/reload", self._reload)
+        app.router.add_post("/control/listeners/{proto}/{what}", self._listener)
+        app.router.add_post("/control/slots/{address}/free", self._free)
+        app.router.add_post("/control/bans/{address}/lift", self._lift)
+        app.router.add_post("/control/phones/{mac}/forget", self._forget)
+        app.router.add_post("/control/refresh", self._refresh)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=1
+        )
+        await self._runner.setup()
+        for address in _addresses(config.settings.status_bind):
+            await self._bind(address, config.settings.status_port)
+        self._retry = asyncio.create_task(self._keep_trying())
+
+    async def stop(self) -> None:
+        """Close every port and end the live streams."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        for task in list(self._streams):
+            task.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        self._open.clear()
+        for row in self._sites.values():
+            row["state"] = "off"
+        self._sites.clear()
+
+    async def reload(self, config: Config) -> None:
+        """Follow a changed `RunStatus`, `StatusBind` or `StatusPort`; live pages stay connected else."""
+        wanted = set()
+        if config.settings.run_status:
+            wanted = {(one, config.settings.status_port) for one in _addresses(config.settings.status_bind)}
+        if wanted and wanted == set(self._sites):
+            return
+        await self.stop()
+        await self.start()
+
+    def listeners(self) -> list[dict[str, Any]]:
+        """One row per address, in the form of the other servers' listeners."""
+        return [dict(row) for row in self._sites.values()]
+
+    async def _bind(self, address: str, port: int) -> None:
+        row = self._sites.setdefault(
+            (address, port),
+            {"proto": "status", "address": address, "port": port, "state": "off", "error": "", "tls": ""},
+        )
+        before = row["state"], row["error"]
+        assert self._runner is not None
+        sock = None
+        try:
+            sock = _listen(address, port)
+            site = web.SockSite(self._runner, sock)
+            await site.start()
+            self._open[address, port] = site
+            row.update(state="up", error="", port=sock.getsockname()[1])
+        except OSError as fault:
+            if sock is not None:
+                sock.close()
+            holder = await asyncio.to_thread(_holder, port)
+            row.update(state="failed", error=f"{fault.strerror or fault}{holder}")
+        if before != (row["state"], row["error"]):
+            self.publish(Listening("status", address, row["port"], row["state"], row["error"]))
+
+    async def _keep_trying(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            for (address, port), row in list(self._sites.items()):
+                if row["state"] == "failed":
+                    await self._bind(address, port)
+
+    # who may ask what
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            refused = self._refuse(request)
+            response = refused if refused is not None else await handler(request)
+        except web.HTTPException as answer:  # aiohttp's own 404 and 405
+            response = _error(answer.status, answer.reason)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            _log.exception("the status server failed at %s", request.path)
+            response = _error(500, "the server could not answer; its log says why")
+        if not response.prepared:
+            response.headers.update(HEADERS)
+        return response
+
+    def _refuse(self, request: web.Request) -> web.Response | None:
+        """Why this reader may not ask that, or None.
+
+        A page of another site whose name was made to point here (DNS rebinding) sends its own name as
+        Host: only this host's addresses, localhost and `StatusNames` are answered.
+        """
+        if not self._host_ok(request):
+            return _error(403, "this Host is not one of StatusNames")
+        local = _is_local(request)
+        if not local and (request.path not in REMOTE or request.method not in ("GET", "HEAD")):
+            return _error(403, "only from the server's own host")
+        if request.method == "POST":
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            token = control_token(self.sources.config().home.token)
+            if scheme.lower() != "bearer" or not token:
+                return _error(401, "a control call needs the token of var/control.token")
+            if not hmac.compare_digest(given.strip().encode(), token.encode()):
+                return _error(401, "this is not the token of var/control.token")
+        return None
+
+    def _host_ok(self, request: web.Request) -> bool:
+        host = _host_of(request.headers.get("Host", ""))
+        if not host:
+            return False
+        if host == "localhost" or host in {n.lower() for n in self.sources.config().settings.status_names}:
+            return True
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        if address.is_loopback:
+            return True
+        return _plain(address) in self._own_addresses()
+
+    def _own_addresses(self) -> frozenset[str]:
+        now = time.monotonic()
+        if now - self._own[0] > 60 or not self._own[1]:
+            found = set()
+            for rows in psutil.net_if_addrs().values():
+                for row in rows:
+                    with contextlib.suppress(ValueError):
+                        found.add(_plain(ipaddress.ip_address(row.address.partition("%")[0])))
+            self._own = (now, frozenset(found))
+        return self._own[1]
+
+    # reading
+
+    async def _page(self, request: web.Request) -> web.Response:
+        view = await asyncio.to_thread(self._view)
+        return web.Response(text=page.render(view), content_type="text/html", charset="utf-8")
+
+    def _view(self) -> page.View:
+        now = time.time()
+        inventory = self.sources.inventory
+        return page.View(
+            now=now,
+            refresh=max(1, int(self.sources.config().settings.status_refresh)),
+            status=self._snapshot(now),
+            refusals=list(self.counters.refusals)[::-1][:40],
+            notices=list(self.counters.notices)[::-1][:12],
+            slots=self.sources.library.slots.snapshot(),
+            phones=inventory.phones(limit=40) if inventory is not None else [],
+            reload_refused=self.counters.reload_refused,
+            restart=self.counters.restart,
+        )
+
+    def _snapshot(self, now: float) -> dict[str, Any]:
+        status = self.snapshot.build(now)
+        known = {(row["proto"], row["address"], row["port"]) for row in status["listeners"]}
+        status["listeners"] += [
+            row
+            for row in self.listeners()
+            if (row["proto"], row["address"], row["port"]) not in known
+        ]
+        return status
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return _json(await asyncio.to_thread(self._snapshot, time.time()))
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        body = await asyncio.to_thread(self.metrics.text)
+        return web.Response(body=body, headers={"Content-Type": self.metrics.content_type})
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        """200 while phones can be served, 503 when no listener of theirs is up."""
+        rows = [row for front in self.sources.fronts() for row in front.listeners()]
+        failed = [f"{row['proto']}:{row['port']}" for row in rows if row["state"] == "failed"]
+        if not any(row["state"] == "up" for row in rows):
+            return web.Response(status=503, text="down: no listener is up\n")
+        return web.Response(text=f"degraded: {', '.join(failed)} failed\n" if failed else "ok\n")
+
+    async def _slots(self, request: web.Request) -> web.Response:
+        slots = self.sources.library.slots
+        return _json(
+            {"max": slots.max, "used": slots.used, "refused": slots.refused, "slots": slots.snapshot()}
+        )
+
+    async def _why(self, request: web.Request) -> web.Response:
+        query = request.query
+        if number := query.get("number"):
+            if not number.isascii() or not number.isdigit() or len(number) > 15:
+                return _error(400, "number: a reference number as the journal prints it")
+            inventory = self.sources.inventory
+            row = await asyncio.to_thread(inventory.number, int(number)) if inventory is not None else None
+            return _json(row) if row is not None else _error(404, f"no refusal has the number {number}")
+        asked = question(query)
+        if isinstance(asked, str):
+            return _error(400, asked)
+        return _json(await asyncio.to_thread(self.sources.library.why, *asked))
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events, one per event of the stream; `?phone=` takes an address or a MAC."""
+        if len(self._streams) >= MAX_WATCHERS:
+            return _error(503, f"{MAX_WATCHERS} watchers are connected already")
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        feed = None
+        try:
+            wanted = request.query.get("phone", "").strip()
+            chosen = await asyncio.to_thread(self._chooser, wanted)
+            feed = _Feed(asyncio.get_running_loop(), chosen)
+            response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            await response.write(b": connected\n\n")
+            self.counters.watch(feed.take)
+            while True:
+                await response.write(await feed.next(HEARTBEAT_SECONDS))
+        finally:
+            if feed is not None:
+                self.counters.unwatch(feed.take)
+            self._streams.discard(task)
+
+    def _chooser(self, wanted: str) -> Callable[[Event], bool]:
+        """Which events a watcher of `wanted` (an address, a MAC, nothing) is shown."""
+        if not wanted:
+            return lambda event: True
+        mac = re.sub(r"[^0-9a-f]", "", wanted.lower())
+        if not _MAC.match(mac):
+            return lambda event: getattr(event, "peer", None) == wanted
+        inventory = self.sources.inventory
+        peers = set(inventory.addresses(mac)) if inventory is not None else set()
+
+        def chosen(event: Event) -> bool:
+            if not isinstance(event, Finished):
+                return getattr(event, "peer", None) in peers
+            if event.mac:
+                return event.mac == mac
+            return event.peer in peers
+
+        return chosen
+
+    # changing
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        return await self._call(self.controls.reload)
+
+    async def _listener(self, request: web.Request) -> web.Response:
+        proto, what = request.match_info["proto"], request.match_info["what"]
+        if proto not in PROTOCOLS or what not in ("start", "stop"):
+            return _error(404, f"a protocol ({', '.join(PROTOCOLS)}), then start or stop")
+        return await self._call(self.controls.listener, proto, what == "start")
+
+    async def _free(self, request: web.Request) -> web.Response:
+        return await self._call(self.sources.library.slots.free, request.match_info["address"])
+
+    async def _lift(self, request: web.Request) -> web.Response:
+        return await self._call(self.controls.lift_ban, request.match_info["address"])
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        inventory = self.sources.inventory
+        if inventory is None:
+            return _error(501, "this server keeps no inventory")
+        return _done(await asyncio.to_thread(inventory.forget, request.match_info["mac"]))
+
+    async def _refresh(self, request: web.Request) -> web.Response:
+        return await self._call(self.controls.refresh)
+
+    async def _call(self, control: Callable[..., Any] | None, *arguments: Any) -> web.Response:
+        if control is None:
+            return _error(501, "this server does not offer that")
+        result = control(*arguments)
+        return _done(await result if inspect.isawaitable(result) else result)
+
+
+class _Feed:
+    """A watcher's bounded queue between the stream's thread and the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, chosen: Callable[[Event], bool]):
+        self.loop = loop
+        self.chosen = chosen
+        self.queue: deque[Event] = deque(maxlen=WATCHER_EVENTS)
+        self.lost = 0
+        self.ready = asyncio.Event()
+
+    def take(self, batch: list[Event]) -> None:
+        """Runs on the stream's thread."""
+        events = [event for event in batch if self.chosen(event)]
+        if events:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self.loop.call_soon_threadsafe(self._push, events)
+
+    def _push(self, events: list[Event]) -> None:
+        self.lost += max(0, len(self.queue) + len(events) - WATCHER_EVENTS)
+        self.queue.extend(events)
+        self.ready.set()
+
+    async def next(self, timeout: float) -> bytes:
+        """What waits, in the form of server-sent events; after `timeout` seconds a comment."""
+        try:
+            await asyncio.wait_for(self.ready.wait(), timeout)
+        except TimeoutError:
+            return b": still here\n\n"
+        self.ready.clear()
+        parts = []
+        if self.lost:
+            parts.append(f'event: lost\ndata: {{"event": "lost", "count": {self.lost}}}\n\n')
+            self.lost = 0
+        while self.queue:
+            event = self.queue.popleft()
+            data = json.dumps(record(event), ensure_ascii=True)
+            parts.append(f"event: {event.event}\ndata: {data}\n\n")
+        return "".join(parts).encode()
+
+
+def question(query: Any) -> tuple[Client, Request] | str:
+    """Client and request from the parts of a `why` question, or what is wrong with them.
+
+    Keys: address, name, protocol (default http), method, agent, mac. A MAC is told to the library as a
+    phone tells it, in its User-Agent.
+    """
+    try:
+        address = ipaddress.ip_address(str(query.get("address", "")).strip().partition("%")[0])
+    except ValueError:
+        return "address: an IPv4 or IPv6 address"
+    name = str(query.get("name", ""))
+    if not name or len(name) > 4096:
+        return "name: the file's name as the phone asks for it"
+    proto = str(query.get("protocol") or "http").lower()
+    if proto not in PROTOCOLS:
+        return f"protocol: one of {', '.join(PROTOCOLS)}"
+    agent = str(query.get("agent") or "")[:500]
+    mac = re.sub(r"[-:. ]", "", str(query.get("mac") or "").lower())
+    if mac and not _MAC.match(mac):
+        return "mac: twelve hex digits"
+    if mac:
+        agent = f"{agent or 'AVAYA'} (MAC:{mac})"
+    write = str(query.get("method") or "GET").upper() in WRITES
+    client = Client(_plain(address), 0, proto, proto)
+    return client, Request(name.encode("utf-8", "surrogateescape"), write, agent)
+
+
+def control_token(path: os.PathLike[str]) -> str:
+    """The token in `path`; a new one is made where there is none. Empty if neither works."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read(200).strip()
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError):
+        return ""
+    token = secrets.token_urlsafe(32)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(token + "\n")
+    except OSError:
+        return ""
+    return token
+
+
+def _static(name: str, kind: str) -> Handler:
+    body = resources.files("mv_iptel.status").joinpath(name).read_bytes()
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type=kind, charset="utf-8")
+
+    return handler
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    text = json.dumps(value, indent=1, default=str) + "\n"
+    return web.Response(text=text, status=status, content_type="application/json")
+
+
+def _error(status: int, text: str) -> web.Response:
+    response = _json({"error": text}, status)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _done(result: Any) -> web.Response:
+    """A control's answer: a dict as it is, False as 404, anything else as done."""
+    if isinstance(result, dict):
+        return _json(result, 200 if result.get("ok", True) else 409)
+    if result is False:
+        return _error(404, "there is no such thing here")
+    return _json({"ok": True})
+
+
+def _addresses(bind: str | tuple[str, ...]) -> tuple[str, ...]:
+    parts = bind.replace(",", " ").split() if isinstance(bind, str) else [str(one) for one in bind]
+    return tuple(part for part in parts if part) or ("127.0.0.1",)
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        sock.listen(64)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _holder(port: int) -> str:
+    """Who listens on a TCP port, as the end of a sentence; empty if the system does not tell."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for row in psutil.net_connections("tcp"):
+            if row.status == psutil.CONN_LISTEN and row.laddr.port == port and row.pid:
+                return f"; held by {psutil.Process(row.pid).name()} (process {row.pid})"
+    return ""
+
+
+def _host_of(header: str) -> str:
+    """The host of a Host header, lower case, without port, brackets and a final dot."""
+    header = header.strip().lower()
+    host = header[1:].partition("]")[0] if header.startswith("[") else header.rpartition(":")[0] or header
+    return host.rstrip(".")
+
+
+def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+def _is_local(request: web.Request) -> bool:
+    """Whether this host itself asks. What a proxy passes on comes from elsewhere."""
+    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        return False
+    try:
+        address = ipaddress.ip_address((request.remote or "").partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

@@ -1,0 +1,154 @@
+"""Puts together what `/status.json` and the page show, from the parts that know it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cryptography import x509
+
+from mv_iptel import __version__
+from mv_iptel.status.counters import Counters
+
+if TYPE_CHECKING:
+    from mv_iptel.config import Config
+    from mv_iptel.events import Stream
+    from mv_iptel.inventory import Inventory
+    from mv_iptel.journal import Journal
+    from mv_iptel.library import Library
+
+SCHEMA = 1
+MAX_ACTIVE = 500
+
+
+class Front(Protocol):
+    """A front end as the status sees it; `listeners()` and `active()` as in the brief of the servers."""
+
+    def listeners(self) -> list[dict]: ...
+
+    def active(self) -> list[dict]: ...
+
+
+@dataclass
+class Sources:
+    """Who is asked. Callables where a reload or a stopped server changes the object."""
+
+    config: Callable[[], Config]
+    library: Library
+    fronts: Callable[[], Iterable[Front]] = tuple
+    inventory: Inventory | None = None
+    stream: Stream | None = None
+    journal: Journal | None = None
+    # Legacy modes in force; without it those that the server told at its start.
+    legacy: Callable[[], Sequence[str]] | None = None
+
+
+Answer = Any | Awaitable[Any]
+
+
+@dataclass
+class Controls:
+    """What the control calls do. Each may be plain or async; None: answered with 501.
+
+    reload() -> dict with at least `ok`, `findings`, `restart` (as in `Reloaded`)
+    listener(proto, run) -> bool, False if there is no such protocol
+    lift_ban(address) -> bool, False if it was not banned
+    refresh() -> anything
+    Freeing a slot and forgetting a phone need nothing: library.slots.free, inventory.forget.
+    """
+
+    reload: Callable[[], Answer] | None = None
+    listener: Callable[[str, bool], Answer] | None = None
+    lift_ban: Callable[[str], Answer] | None = None
+    refresh: Callable[[], Answer] | None = None
+
+
+@dataclass
+class Snapshot:
+    """Builds status.json, schema 1. Looks at files and the database: not for an event loop."""
+
+    counters: Counters
+    sources: Sources
+    clock: Callable[[], float] = time.time
+    _certs: dict[str, tuple[tuple[int, int], list[dict]]] = field(default_factory=dict)
+
+    def build(self, now: float | None = None) -> dict[str, Any]:
+        """The whole document; `listeners` gains a `buffer` where a front end tells it."""
+        now = self.clock() if now is None else now
+        counters, sources = self.counters, self.sources
+        config = sources.config()
+        fronts = list(sources.fronts())
+        slots = sources.library.slots
+        legacy = counters.legacy if sources.legacy is None else sources.legacy()
+        listeners = [row for front in fronts for row in front.listeners()]
+        active = [row for front in fronts for row in front.active()][:MAX_ACTIVE]
+        findings = counters.findings
+        if findings is None:
+            findings = tuple(str(finding) for finding in getattr(config, "findings", ()))
+        inventory = sources.inventory
+        counts = inventory.counts(now) if inventory is not None else {"known": 0, "seen_15m": 0}
+        return {
+            "schema": SCHEMA,
+            "server": {
+                "name": config.settings.server_name,
+                "version": counters.version or __version__,
+                "pid": os.getpid(),
+                "started": round(counters.started, 3),
+                "uptime_s": max(0, int(now - counters.started)),
+                "home": str(config.home.root),
+                "legacy": list(legacy),
+            },
+            "config": {
+                "file": str(config.file) if config.file else None,
+                "loaded": round(counters.loaded or counters.started, 3),
+                "generation": counters.generation or 1,
+                "findings": list(findings),
+            },
+            "listeners": listeners,
+            "slots": {"max": slots.max, "used": slots.used, "refused": slots.refused},
+            "transfers": {"active": active, **counters.sums()},
+            "phones": {"known": counts["known"], "seen_15m": counts["seen_15m"]},
+            "backups": {"files": 0, "versions": 0, "bytes": 0, "queued": 0},
+            "central": {"role": None, "peer": None, "last_ok": None, "lag_s": None, "queue": 0},
+            "certs": self.certs(),
+            "disk": self.disk(),
+            "watchdog": {"last_seen": round(counters.watchdog_seen, 3) or None},
+        }
+
+    def disk(self) -> dict[str, int]:
+        """Octets free and in all where the home lies; zeros if that cannot be told."""
+        with contextlib.suppress(OSError):
+            usage = shutil.disk_usage(self.sources.config().home.root)
+            return {"free": usage.free, "total": usage.total}
+        return {"free": 0, "total": 0}
+
+    def certs(self) -> list[dict]:
+        """File, subject and end of each certificate of the configured file; read again when it changed."""
+        path = str(getattr(self.sources.config().https, "cert_file", "") or "")
+        if not path:
+            return []
+        try:
+            stat = os.stat(path)
+            key = (stat.st_mtime_ns, stat.st_size)
+            known = self._certs.get(path)
+            if known is None or known[0] != key:
+                with open(path, "rb") as file:
+                    data = file.read(1 << 20)
+                known = (key, [_certificate(path, one) for one in x509.load_pem_x509_certificates(data)])
+                self._certs = {path: known}
+            return known[1]
+        except (OSError, ValueError):
+            return []
+
+
+def _certificate(path: str, certificate: x509.Certificate) -> dict[str, Any]:
+    return {
+        "file": path,
+        "subject": certificate.subject.rfc4514_string(),
+        "not_after": int(certificate.not_valid_after_utc.timestamp()),
+    }
