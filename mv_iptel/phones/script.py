@@ -264,14 +264,11 @@ def _missing(script: Script, names: set[str]) -> Iterable[tuple[int, str]]:
             for get in row:
                 yield get.line, f"GET {get.name}: there is no such file"
         row = []
-        if statement.kind in ("if", "goto"):
-            if script.find(statement.tag, index, folded=True) is None:
-                how = "only above it; phones search forward" if script.has_tag(statement.tag) else "nowhere"
-                yield (
-                    statement.line,
-                    f"GOTO {statement.tag}: the line '# {statement.tag}' stands {how}, "
-                    "so the phone ignores the rest of the file",
-                )
+        jumps = statement.kind in ("if", "goto")
+        if jumps and script.find(statement.tag, index, folded=True) is None:
+            how = "only above it, and phones search forward" if script.has_tag(statement.tag) else "nowhere"
+            text = f"GOTO {statement.tag}: the line '# {statement.tag}' stands {how}"
+            yield statement.line, f"{text}; the phone ignores the rest of the file"
         firmware = statement.kind == "set" and statement.name in FIRMWARE and statement.value
         if firmware and not _present(statement.value, names):
             text = f"{statement.name} {statement.value}: there is no such file"
