@@ -192,6 +192,12 @@ class Stream:
     def _run(self) -> None:
         while not self._stop.wait(BATCH_SECONDS):
             self.drain()
+            for listener in self.listeners:
+                if hasattr(listener, "tick"):
+                    try:
+                        listener.tick(time.time())
+                    except Exception:
+                        _faults.exception("a listener failed")
             self.tick(time.time())
 
     def tick(self, now: float) -> None:

@@ -1,0 +1,154 @@
+"""The command `serve`: the file server itself, over a home or over one directory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from mv_iptel.cli.options import USAGE, common, console, end
+from mv_iptel.config import Config, ConfigError, defaults, load
+from mv_iptel.events import Event, Finished, Notice
+from mv_iptel.home import Home
+
+if TYPE_CHECKING:
+    from mv_iptel.daemon import Daemon
+
+
+@click.command(name="serve")
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Serve this directory now by TFTP and HTTP, without an installation.",
+)
+@click.option(
+    "--ports-offset",
+    type=click.IntRange(0, 60000),
+    default=None,
+    metavar="N",
+    help="With --dir: add N to the standard ports. Default: 0, or 6000 where low ports need root.",
+)
+@common
+def serve(home: Home, as_json: bool, directory: Path | None, ports_offset: int | None) -> None:
+    """Run the file server until Ctrl-C or SIGTERM; SIGHUP reloads the configuration.
+
+    \b
+    Examples:
+      mv-iptel serve                        the installation in its home
+      mv-iptel serve --home /srv/phones     another home
+      mv-iptel serve --dir ./firmware       this folder now, no ini
+    """
+    if directory is not None:
+        _serve_directory(directory, ports_offset)
+        return
+    if ports_offset is not None:
+        end(USAGE, "--ports-offset goes with --dir; an installation has its ports in MV_IPTel.ini")
+    if not home.ini.exists():
+        end(
+            USAGE,
+            f"{home.ini}: there is no such file. Run `mv-iptel init {home.root}` to make an installation, or "
+            "`mv-iptel serve --dir DIR` to serve a folder now",
+        )
+    try:
+        config = load(home)
+    except ConfigError as error:
+        end(USAGE, "\n".join(str(finding) for finding in error.findings))
+    for finding in config.findings:
+        console.print(str(finding), markup=False)
+    _run(config, lambda: load(home), ())
+
+
+def _serve_directory(directory: Path, offset: int | None) -> None:
+    if offset is None:
+        offset = 0 if _low_ports() else 6000
+    root = Path(tempfile.mkdtemp(prefix="mv-iptel-"))
+    home = Home(root)
+    try:
+        for place in (home.var, home.lists, home.log, home.certs, home.bin):
+            place.mkdir(parents=True, exist_ok=True)
+        plain = defaults(home)
+        directory = directory.resolve()
+        config = replace(
+            plain,
+            tftp=replace(plain.tftp, tftp_dir=directory, trivial_ftp_port=69 + offset),
+            http=replace(
+                plain.http, http_dir=directory, http_port=81 + offset, http_alt_ports=(80 + offset,)
+            ),
+            https=replace(plain.https, https_dir=directory, run_https=False),
+            ftp=replace(plain.ftp, run_ftp=False),
+        )
+        _run(config, lambda: config, (_Console(),))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _low_ports() -> bool:
+    try:
+        start = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text("ascii"))
+    except (OSError, ValueError):
+        start = 1024
+    return not hasattr(os, "geteuid") or os.geteuid() == 0 or start <= 69
+
+
+def _run(config: Config, load_again: object, listeners: tuple) -> None:
+    from mv_iptel.daemon import AlreadyRunning, Daemon  # takes long to import
+
+    async def main() -> None:
+        await Daemon(config, load_again, listeners).run(_banner)  # type: ignore[arg-type]
+
+    try:
+        asyncio.run(main())
+    except AlreadyRunning as running:
+        end(USAGE, f"{config.home.root}: process {running} already serves this home; stop it first")
+    except PermissionError as error:
+        end(USAGE, f"{error.filename}: {error.strerror}; run as the user who owns the home, or as root")
+
+
+def _banner(daemon: Daemon) -> None:
+    config = daemon.config
+    console.print(
+        f"[bold]mv-iptel[/] serves {escape(str(config.home.root if config.file else config.http.http_dir))}"
+    )
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
+    for row in [*daemon.tftp.listeners(), *daemon.http.listeners(), *daemon.status.listeners()]:
+        style = {"up": "green", "failed": "red"}.get(row["state"], "dim")
+        note = row.get("error") or row.get("tls") or ""
+        table.add_row(
+            row["proto"],
+            f"{row['address'] or '*'}:{row['port']}",
+            f"[{style}]{row['state']}[/]",
+            escape(note),
+        )
+    console.print(table)
+    for mode in config.legacy():
+        console.print(f"legacy mode in force: {mode}", style="yellow")
+    if config.settings.run_status:
+        console.print(f"status: http://127.0.0.1:{config.settings.status_port}/")
+
+
+class _Console:
+    """A listener that shows each request on the terminal: with --dir there is no other place to look."""
+
+    def receive(self, batch: list[Event]) -> None:
+        for event in batch:
+            if isinstance(event, Finished):
+                style = "green" if event.outcome == "ok" else "red"
+                told = event.reason or event.outcome
+                console.print(
+                    f"[{style}]{told:<10}[/] {event.proto:<5} {event.peer:<15} {escape(event.name)}  "
+                    f"{event.bytes:,} octets in {event.seconds:.2f} s {escape(event.detail)}"
+                )
+            elif isinstance(event, Notice):
+                console.print(f"{event.kind}: {event.text} {event.source}", style="yellow", markup=False)
+
+
+commands = [serve]

@@ -1,0 +1,295 @@
+"""The only wiring: makes the parts of the file server, starts, reloads and stops them.
+
+Threads: the asyncio loop (HTTP, HTTPS, status) runs in the main thread, the TFTP engine and the event
+stream in one each, and one of the watchdog library sees files change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mv_iptel import __version__
+from mv_iptel.config import Config, ConfigError, restart_needed
+from mv_iptel.events import Listener, Notice, Reloaded, Started, Stopped, Stream
+from mv_iptel.home import write_check_files
+from mv_iptel.http.server import Server as HttpServer
+from mv_iptel.inventory import Inventory
+from mv_iptel.journal import Journal
+from mv_iptel.library import Library, Phone
+from mv_iptel.status import Controls, Counters, Sources, StatusServer
+from mv_iptel.tftp.server import Server as TftpServer
+from mv_iptel.watching import Watching
+
+GRACE = 5.0  # seconds that running transfers get to end
+
+try:
+    import fcntl
+    import pwd
+    import resource
+except ImportError:  # Windows has no users to change to and no descriptors to count
+    fcntl = pwd = resource = None  # type: ignore[assignment]
+
+
+class AlreadyRunning(Exception):
+    """Another server holds this home; the argument is its process id."""
+
+
+class Daemon:
+    """One file server over one home. `load` reads the configuration again at a reload."""
+
+    def __init__(self, config: Config, load: Callable[[], Config], listeners: tuple[Listener, ...] = ()):
+        self.config = config
+        self.generation = 1
+        self._load = load
+        self._written = config  # as the file has it; `config` may have listeners stopped by hand
+        self._stop = asyncio.Event()
+        self._why = ""
+        self._lock = _hold(config.home.var / "server.lock")
+        _raise_descriptors()
+        with _as_user(config.settings.user):
+            self.journal = Journal.of(config.settings)
+            self.inventory = Inventory(config.settings.database)
+        self.counters = Counters()
+        self.stream = Stream(
+            self.journal, self.inventory, self.counters, *listeners, first_id=self.inventory.first_id()
+        )
+        self.journal.publish = self.inventory.publish = self.stream.publish
+        self.library = Library(config, self.stream)
+        self.library.identity.preload(
+            (row["address"], Phone(row["mac"], row["ext"], row["model"], row["version"]), row["ago"])
+            for row in self.inventory.recent(time.time())
+        )
+        self.tftp = TftpServer(config.tftp, config.settings.bind_address, self.library, self.stream)
+        self.http = HttpServer(config, self.library, self.stream)
+        self.status = StatusServer(
+            self.counters,
+            Sources(
+                config=lambda: self.config,
+                library=self.library,
+                fronts=lambda: [self.tftp, self.http],
+                inventory=self.inventory,
+                stream=self.stream,
+                journal=self.journal,
+                legacy=lambda: self.config.legacy(),
+            ),
+            Controls(
+                reload=self.reload,
+                listener=self.switch,
+                lift_ban=self.library.bans.lift,
+                refresh=lambda: True,
+            ),
+            publish=self.stream.publish,
+        )
+
+    async def run(self, ready: Callable[[Daemon], None] = lambda daemon: None) -> None:
+        """Serve until a signal or `stop` ends it. `ready` is called once everything is up."""
+        config = self.config
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._fault)
+        handler = _Faults(self.stream)
+        logging.getLogger().addHandler(handler)
+        watching = Watching(self._changed)
+        write_check_files(config)
+        self.stream.start()
+        try:
+            self.tftp.start()
+            await self.http.start()
+            await self.status.start()
+            _become(config.settings.user)
+            self._signals(loop)
+            watching.start(self._watched())
+            self.stream.publish(Started(__version__, str(config.home.root), config.legacy()))
+            _notify("READY=1")
+            ready(self)
+            await self._stop.wait()
+        finally:
+            _notify("STOPPING=1")
+            watching.stop()
+            await self.status.stop()
+            await asyncio.gather(asyncio.to_thread(self.tftp.stop, GRACE), self.http.stop(GRACE))
+            self.stream.publish(Stopped(self._why or "it ended by itself"))
+            self.stream.stop()
+            logging.getLogger().removeHandler(handler)
+            self.journal.close()
+            self.inventory.close()
+            self._lock.close()
+
+    def stop(self, why: str) -> None:
+        """End `run`. Call it on the loop's thread."""
+        self._why = why
+        self._stop.set()
+
+    async def reload(self) -> dict[str, object]:
+        """Put a changed configuration in force without dropping a transfer; a bad one changes nothing."""
+        file = str(self.config.file or "")
+        try:
+            config = await asyncio.to_thread(self._load)
+        except ConfigError as error:
+            findings = tuple(str(finding) for finding in error.findings)
+            self.stream.publish(Reloaded(file, False, self.generation, findings))
+            return {"ok": False, "generation": self.generation, "findings": list(findings), "restart": []}
+        except OSError as error:
+            findings = (f"{file}: cannot be read: {error.strerror}; make it readable for the server",)
+            self.stream.publish(Reloaded(file, False, self.generation, findings))
+            return {"ok": False, "generation": self.generation, "findings": list(findings), "restart": []}
+        restart = restart_needed(self._written, config)
+        self._written = config
+        await self._apply(config)
+        self.generation += 1
+        self.journal.configure(config.settings)
+        findings = tuple(str(finding) for finding in config.findings)
+        self.stream.publish(Reloaded(file, True, self.generation, findings, restart))
+        return {
+            "ok": True,
+            "generation": self.generation,
+            "findings": list(findings),
+            "restart": list(restart),
+        }
+
+    async def switch(self, proto: str, run: bool) -> bool:
+        """Start or stop one protocol's listeners until the next reload. False: no such protocol."""
+        config = self.config
+        if proto == "tftp":
+            config = replace(config, tftp=replace(config.tftp, run_trivial_ftp=run))
+        elif proto == "http":
+            config = replace(config, http=replace(config.http, run_http=run))
+        elif proto == "https":
+            config = replace(config, https=replace(config.https, run_https=run))
+        else:
+            return False
+        await self._apply(config)
+        return True
+
+    async def _apply(self, config: Config) -> None:
+        self.library.reload(config)
+        self.config = config
+        await asyncio.to_thread(self.tftp.reload, config.tftp, config.settings.bind_address)
+        await self.http.reload(config)
+        await self.status.reload(config)
+
+    def _signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        for name in ("SIGTERM", "SIGINT"):
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(getattr(signal, name), self.stop, f"{name} ended it")
+        if hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+
+    def _reload_soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self.reload())
+        self._task = task  # the loop itself keeps only a weak reference
+
+    def _watched(self) -> dict[Path, str]:
+        """The directories whose changes matter, and what lies in each."""
+        config = self.config
+        watched = {
+            folder: "data" for folder in (config.tftp.tftp_dir, config.http.http_dir, config.https.https_dir)
+        }
+        if config.file is not None:
+            watched[config.file.parent] = "configuration"
+        return watched
+
+    def _changed(self, what: str, path: Path) -> None:
+        """A watched file changed; on the watcher's thread."""
+        if what == "data" and path.name.lower().endswith("allow_ip.txt"):
+            self.library.problems()  # reads the list, and reports what is broken in it
+        elif what == "configuration" and path == self.config.file:
+            try:
+                new = self._load()
+                text = "was changed and is not in force yet; run `mv-iptel reload`"
+                if new == self._written:
+                    return
+            except ConfigError as error:
+                text = f"was changed and is not valid ({len(error.findings)} problems); run `mv-iptel check`"
+            except OSError as error:
+                text = f"cannot be read ({error.strerror}); the configuration in force stays"
+            self.stream.publish(Notice("config-changed", text, source=str(path)))
+
+    def _fault(self, loop: asyncio.AbstractEventLoop, context: dict) -> None:
+        logging.getLogger("mv_iptel").error("%s", context.get("message"), exc_info=context.get("exception"))
+
+
+class _Faults(logging.Handler):
+    """What our own code logs is a fault: it becomes an event, so that it is seen."""
+
+    def __init__(self, stream: Stream):
+        super().__init__(logging.WARNING)
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            text += f": {type(error).__name__}: {error}"
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._stream.publish(Notice("fault", text, level, source=record.name))
+
+
+def _hold(path: Path) -> object:
+    """Take the home for this process: one server, one writer of the inventory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+", encoding="ascii")
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read(20).strip()
+            file.close()
+            raise AlreadyRunning(holder) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _raise_descriptors() -> None:
+    if resource is not None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < hard:
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextlib.contextmanager
+def _as_user(name: str):
+    """Make files as the user that will own the process, while the ports still need root."""
+    if not name or pwd is None or os.geteuid() != 0:
+        yield
+        return
+    entry = pwd.getpwnam(name)
+    os.setegid(entry.pw_gid)
+    os.seteuid(entry.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+def _become(name: str) -> None:
+    """Give up root for good, once the ports are open."""
+    if not name or pwd is None or os.geteuid() != 0:
+        return
+    entry = pwd.getpwnam(name)
+    os.initgroups(name, entry.pw_gid)
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, if it asked to be told (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address or sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)

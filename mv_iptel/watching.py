@@ -1,0 +1,86 @@
+"""Sees files change in a few directories, and says so once things have settled."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.polling import PollingObserver
+
+SETTLE = 0.3  # seconds without a further change before a change is told
+
+_log = logging.getLogger("mv_iptel.watching")
+_CHANGES = {"created", "modified", "moved", "deleted", "closed"}
+
+
+class Watching:
+    """Calls `changed(what, path)` on a thread of its own, once per settled change of a file."""
+
+    def __init__(self, changed: Callable[[str, Path], None]):
+        self._changed = changed
+        self._observer: Observer | PollingObserver | None = None
+        self._waiting: dict[tuple[str, Path], threading.Timer] = {}
+        self._lock = threading.Lock()
+
+    def start(self, directories: dict[Path, str]) -> None:
+        """Watch each directory (not what lies beneath it); the value is the `what` of its changes."""
+        for kind in (Observer, PollingObserver):  # a system may have no watches left
+            observer = kind()
+            try:
+                for directory, what in directories.items():
+                    if directory.is_dir():
+                        observer.schedule(_Handler(self, what), str(directory))
+                observer.start()
+            except OSError as error:
+                _log.warning("changes of files are looked for by polling: %s", error)
+                continue
+            self._observer = observer
+            return
+
+    def stop(self) -> None:
+        """End; what has not settled is not told."""
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join(5)
+        with self._lock:
+            for timer in self._waiting.values():
+                timer.cancel()
+            self._waiting.clear()
+
+    def touched(self, what: str, path: Path) -> None:
+        """A change was seen; it is told when no other follows for `SETTLE` seconds."""
+        with self._lock:
+            timer = self._waiting.pop((what, path), None)
+            if timer is not None:
+                timer.cancel()
+            if len(self._waiting) > 256:
+                return  # a whole tree is being copied; what matters is looked at when it is asked for
+            timer = threading.Timer(SETTLE, self._tell, (what, path))
+            timer.daemon = True
+            self._waiting[what, path] = timer
+            timer.start()
+
+    def _tell(self, what: str, path: Path) -> None:
+        with self._lock:
+            self._waiting.pop((what, path), None)
+        try:
+            self._changed(what, path)
+        except Exception:
+            _log.exception("looking at %s failed", path)
+
+
+class _Handler(FileSystemEventHandler):
+    def __init__(self, watching: Watching, what: str):
+        self._watching = watching
+        self._what = what
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.is_directory or event.event_type not in _CHANGES:
+            return
+        for name in (event.src_path, getattr(event, "dest_path", "")):
+            if name and (self._what == "configuration" or str(name).lower().endswith("allow_ip.txt")):
+                self._watching.touched(self._what, Path(str(name)))
