@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
+import site
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+# The watchdog fetches this file over every protocol and compares it with the one on disk.
+CHECK_FILE = "mv_watchdog_check.txt"
 
 
 def _standard() -> Path:
@@ -16,6 +22,40 @@ def _standard() -> Path:
         return Path("/var/lib/mv-iptel")
     data = os.environ.get("XDG_DATA_HOME", "")
     return (Path(data) if os.path.isabs(data) else Path.home() / ".local" / "share") / "mv-iptel"
+
+
+def shipped() -> Path:
+    """The directory of what a new installation starts with: in a checkout, or installed with the package."""
+    checkout = Path(__file__).resolve().parent.parent / "data"
+    installed = [Path(prefix) / "share" / "mv-iptel" / "data" for prefix in (sys.prefix, site.getuserbase())]
+    for place in (checkout, *installed):
+        if (place / "MV_IPTel.ini").is_file():
+            return place
+    raise FileNotFoundError(
+        f"the package's data is not in {', '.join(map(str, installed))}; install it again"
+    )
+
+
+def write_check_files(directories: Iterable[Path]) -> list[tuple[Path, OSError]]:
+    """Put `mv_watchdog_check.txt` into each directory that has other files and lacks it.
+
+    An empty directory stays empty: nobody serves from it. Gives the directories where it did not work.
+    """
+    failed = []
+    for directory in dict.fromkeys(directories):
+        try:
+            names = os.listdir(directory)
+            if not names or CHECK_FILE in names:
+                continue
+            text = f"mv-iptel watchdog check file, do not remove: {secrets.token_hex(16)}\n"
+            # "x": of two processes that start together one writes, the other finds it there.
+            with open(directory / CHECK_FILE, "x", encoding="ascii") as file:
+                file.write(text)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            failed.append((directory, error))
+    return failed
 
 
 @dataclass(frozen=True)

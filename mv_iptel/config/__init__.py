@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mv_iptel.config.editing import changed, template
 from mv_iptel.config.findings import ConfigError, Finding
 from mv_iptel.config.keys import (
     FTP,
@@ -15,6 +16,10 @@ from mv_iptel.config.keys import (
     ManagerSettings,
     Settings,
     WatchDogSettings,
+    keys_of,
+)
+from mv_iptel.config.keys import (
+    SERVER as SECTIONS,
 )
 from mv_iptel.config.loading import (
     Config,
@@ -26,7 +31,6 @@ from mv_iptel.config.loading import (
     load_watchdog,
     restart_needed,
 )
-from mv_iptel.config.templates import manager_template, template, watchdog_template
 from mv_iptel.config.values import Policy
 
 __all__ = [
@@ -34,6 +38,7 @@ __all__ = [
     "FTPS",
     "HTTP",
     "HTTPS",
+    "SECTIONS",
     "SNMP",
     "TFTP",
     "BackupServers",
@@ -47,12 +52,12 @@ __all__ = [
     "Settings",
     "WatchDogConfig",
     "WatchDogSettings",
+    "changed",
     "defaults",
+    "keys_of",
     "load",
     "load_manager",
     "load_watchdog",
-    "manager_template",
     "restart_needed",
     "template",
-    "watchdog_template",
 ]

@@ -121,7 +121,7 @@ class FTP:
         "SUPassword",
         v.SECRET,
         KNOWN_PASSWORD,
-        "the superuser's password, plain or `scrypt:…`; empty or the printed one switches him off",
+        "the superuser's password, plain or `scrypt:HASH`; empty or the printed one switches him off",
     )
     ftp_passive_ports: tuple[int, int] | None = _ours(
         "FTPPassivePorts", v.PORT_RANGE, "any", "ports offered for passive data connections"

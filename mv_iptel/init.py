@@ -1,0 +1,243 @@
+"""What `mv-iptel init` does: a complete home, never overwriting what the administrator has."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mv_iptel import certs, config, files
+from mv_iptel.home import Home, shipped, write_check_files
+
+GROUP = "mvuser"  # the group of the service users; where it exists, data and var are theirs together
+SHARED = 0o2770  # group may write, and what is made inside belongs to the group
+MANAGER_USER = "mvmanager"  # may read the authority's key and the first passwords
+
+# Beneath the shipped data: where each directory goes. The scripts and settings are templates.
+COPIES = {
+    "TFTPdata": "MV_IPTel/data/TFTPdata",
+    "FTPdata": "MV_IPTel/data/FTPdata",
+    "HTTPdata": "MV_IPTel/data/HTTPdata",
+    "HTTPSdata": "MV_IPTel/data/HTTPSdata",
+    "docs": "MV_IPTel/docs",
+    "MV_WatchDog": "MV_WatchDog/bin",
+}
+TEMPLATES = {".txt", ".scr", ".ini", ".md", ".sh", ".bat", ""}
+TOKEN = re.compile(rb"@([A-Z_]+)@")
+
+# Keys that an offset moves: the ports of the standard servers, not 6090 to 6093.
+PORTS = (
+    ("TFTP", "TrivialFTPPort"),
+    ("FTP", "FTPPort"),
+    ("FTP", "FTPDataPort"),
+    ("FTPS", "FTPPort"),
+    ("FTPS", "FTPDataPort"),
+    ("HTTP", "HTTPPort"),
+    ("HTTP", "HTTPAltPorts"),
+    ("HTTPS", "HTTPSPort"),
+    ("HTTPS", "HTTPSAltPorts"),
+)
+
+
+@dataclass
+class Made:
+    """What `create` did: files made, files kept as they were, and what the administrator should know."""
+
+    made: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def create(
+    home: Home, name: str = "", addresses: Sequence[str] = (), ports_offset: int = 0, sample: bool = True
+) -> Made:
+    """Make `home` complete. Files that exist are kept, and told.
+
+    `addresses` are those that phones use, the first one goes into the sample settings; without any it is
+    this host's. `sample=False` leaves the sample scripts and settings out. Raises OSError, CertError, and
+    ConfigError if an ini that was kept has mistakes.
+    """
+    done = Made()
+    names = certs.host_names([name] if name and certs.is_dns_name(name) else [], addresses)
+    _directories(home)
+    fresh = not home.ini.exists()
+    _settings(home, done, name or socket.gethostname(), ports_offset)
+    loaded = config.load(home)
+    config.load_manager(home)
+    config.load_watchdog(home)
+    if not fresh and ports_offset and not _is_shifted(home, loaded, ports_offset):
+        done.notes.append(f"--ports-offset was not applied: {home.ini} was kept")
+    _certificates(home, loaded, done, name or socket.gethostname(), names)
+    if sample:
+        _samples(home, done, _tokens(loaded, names, addresses))
+    _file(home.token, (secrets.token_urlsafe(32) + "\n").encode("ascii"), done, 0o600)
+    for directory, error in write_check_files(
+        (loaded.tftp.tftp_dir, loaded.http.http_dir, loaded.https.https_dir, loaded.ftp.ftp_dir)
+    ):
+        done.notes.append(f"{directory}: no check file for the watchdog ({error.strerror})")
+    if not addresses and _first_address(names) == "127.0.0.1":
+        done.notes.append("this host has no address but its own loop; name what phones use with --address")
+    _own(home)
+    return done
+
+
+def _directories(home: Home) -> None:
+    private = {home.ca: 0o700, home.var: 0o750}
+    for directory in home.directories():
+        if not directory.is_dir():
+            directory.mkdir(parents=True)
+            directory.chmod(private.get(directory, 0o755))
+
+
+def _settings(home: Home, done: Made, name: str, ports_offset: int) -> None:
+    """The three ini files and the first passwords."""
+    fresh = not home.ini.exists()
+    # Phones take the community from a settings file, unquoted: hex digits need no care there.
+    superuser, admin, community = secrets.token_urlsafe(12), secrets.token_urlsafe(12), secrets.token_hex(10)
+    values = {
+        ("Settings", "ServerName"): name,
+        ("FTP", "SUPassword"): superuser,
+        ("SNMP", "Community"): community,
+    }
+    if ports_offset:
+        standard = config.defaults(home)
+        values |= {place: _shifted(standard, *place, ports_offset) for place in PORTS}
+    for path in _inis(home):
+        text = (shipped() / path.name).read_text("utf-8")
+        _file(path, (config.changed(text, values) if path == home.ini else text).encode("utf-8"), done, 0o640)
+    if fresh:
+        text = (
+            "# Made up by `mv-iptel init`. Put them into a safe place, then empty this file.\n"
+            f"manager admin {admin}\n"
+            "# The FTP superuser is off: EnableSU=1 in MV_IPTel.ini lets him in.\n"
+            f"ftp mvuser {superuser}\n"
+        )
+        _file(home.passwords, text.encode("utf-8"), done, 0o600)
+
+
+def _inis(home: Home) -> tuple[Path, ...]:
+    return home.ini, home.manager_ini, home.watchdog_ini
+
+
+def _shifted(standard: config.Config, section: str, key: str, offset: int) -> str:
+    """The ports of a key, moved by `offset`, as they stand in the file."""
+    part, kind = config.SECTIONS[section]
+    attribute = next(attr for attr, one in config.keys_of(kind).items() if one.name == key)
+    value = getattr(getattr(standard, part), attribute)
+    ports = value if isinstance(value, tuple) else (value,)
+    return ",".join(str(port + offset) for port in ports)
+
+
+def _is_shifted(home: Home, loaded: config.Config, offset: int) -> bool:
+    """Whether an ini that was kept has the ports that were asked for."""
+    standard = config.defaults(home)
+    return all(_shifted(loaded, *place, 0) == _shifted(standard, *place, offset) for place in PORTS)
+
+
+def _certificates(home: Home, loaded: config.Config, done: Made, name: str, names: certs.Names) -> None:
+    cert_file, key_file = loaded.https.cert_file, loaded.https.key_file
+    if home.ca_key.exists() or cert_file.exists():
+        done.kept += [path for path in (home.ca_key, home.ca_cert) if path.exists()]
+    else:
+        certs.make_authority(home, name)
+        done.made += [home.ca_key, home.ca_cert]
+    if home.ca_cert.exists() and loaded.http.http_dir.is_dir():
+        # TRUSTCERTS names this file: a phone fetches it by plain HTTP before it can trust any TLS.
+        _file(loaded.http.http_dir / certs.PUBLIC_NAME, home.ca_cert.read_bytes(), done)
+    if cert_file.exists() or key_file.exists():
+        done.kept += [path for path in (cert_file, key_file) if path.exists()]
+        done.notes += [str(one) for one in certs.check(cert_file, key_file, _outside(names))]
+    else:
+        certs.make_server(home, names, cert_file, key_file)
+        done.made += [cert_file, key_file]
+
+
+def _outside(names: certs.Names) -> list[str]:
+    return [one for one in names.addresses if not ipaddress.ip_address(one).is_loopback]
+
+
+def _first_address(names: certs.Names) -> str:
+    """The address that phones are told: the first one given, else this host's first IPv4, else any."""
+    outside = _outside(names)
+    four = [one for one in outside if ":" not in one]
+    return (four or outside or ["127.0.0.1"])[0]
+
+
+def _tokens(loaded: config.Config, names: certs.Names, addresses: Sequence[str]) -> dict[str, str]:
+    server = addresses[0] if addresses else _first_address(names)
+    return {
+        "SERVER": f"[{server}]" if ":" in server else server,
+        "NAME": loaded.settings.server_name,
+        "TFTP_PORT": str(loaded.tftp.trivial_ftp_port),
+        "HTTP_PORT": str(loaded.http.http_port),
+        "HTTPS_PORT": str(loaded.https.https_port),
+        "COMMUNITY": loaded.snmp.community,
+    }
+
+
+def _samples(home: Home, done: Made, tokens: dict[str, str]) -> None:
+    source = shipped()
+    for folder, target in COPIES.items():
+        for path in sorted((source / folder).rglob("*")):
+            if path.is_file():
+                data = path.read_bytes()
+                if path.suffix.lower() in TEMPLATES:
+                    data = TOKEN.sub(lambda match: _token(match, tokens), data)
+                mode = 0o755 if path.suffix == ".sh" else 0o644
+                _file(home.root / target / path.relative_to(source / folder), data, done, mode)
+
+
+def _token(match: re.Match[bytes], tokens: dict[str, str]) -> bytes:
+    value = tokens.get(match[1].decode("ascii"))
+    return match[0] if value is None else value.encode("utf-8")
+
+
+def _file(path: Path, data: bytes, done: Made, mode: int = 0o644) -> None:
+    """Write a file, or keep the one that is there."""
+    if path.exists():
+        done.kept.append(path)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.replace(path, data, mode)
+    done.made.append(path)
+
+
+# --- whose files they are -------------------------------------------------------------------------------
+
+
+def _own(home: Home) -> None:
+    """With service users: data and var belong to their group, keys and inis are readable for it."""
+    if os.name != "posix" or os.geteuid() != 0:
+        return
+    import grp
+    import pwd
+
+    try:
+        group = grp.getgrnam(GROUP).gr_gid
+        user = pwd.getpwnam(GROUP).pw_uid
+    except KeyError:
+        return
+    for top in (home.data, home.var):
+        for directory, _, names in os.walk(top):
+            os.chown(directory, user, group)
+            os.chmod(directory, SHARED)
+            for name in names:
+                os.chown(os.path.join(directory, name), user, group, follow_symlinks=False)
+    for directory in (home.log, home.manager / "log", home.watchdog / "log", home.watchdog / "data"):
+        os.chown(directory, user, group)
+        os.chmod(directory, SHARED)
+    for path in (*_inis(home), home.key_file):
+        if path.exists():
+            os.chown(path, -1, group)
+    try:
+        keeper = pwd.getpwnam(MANAGER_USER).pw_uid
+    except KeyError:
+        return
+    for path in (home.ca, home.ca_key, home.passwords):
+        if path.exists():
+            os.chown(path, keeper, -1)
