@@ -18,7 +18,7 @@ NEIGHBOURS = 30.0  # seconds between two looks at the neighbour table
 _ARP = Path("/proc/net/arp")
 
 _MAC = re.compile(
-    r"(?<![0-9A-Fa-f.])([0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}|[0-9A-Fa-f]{12})(?![0-9A-Fa-f.])"
+    r"(?<![0-9A-Fa-f.])([0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{12})(?![0-9A-Fa-f.])"
 )
 
 # What the makers' phones say of themselves (reference: phones 1.4 and 12). Groups: model, version.
@@ -94,8 +94,9 @@ class Identity:
         seen = self._seen.get(address)
         if seen is not None and now - seen.when > RECENT:
             seen = None
-        if seen is not None and agent == seen.agent and not mac and not ext and now - seen.when < 1.0:
-            return seen.answer  # the usual case: the next request of a boot
+        if seen is not None and now - seen.when < 1.0 and agent == seen.agent:
+            if not (mac or ext or seen.twins):
+                return seen.answer  # the usual case: the next request of a boot
         said = of_agent(agent) if agent else NOBODY
         sources = []
         if said is not NOBODY:

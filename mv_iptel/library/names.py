@@ -42,7 +42,7 @@ def clean(raw: bytes) -> tuple[str, str]:
     """
     if len(raw) > MAX_NAME:
         return "", f"the name has {len(raw)} octets, more than {MAX_NAME}"
-    if _PLAIN.match(raw):
+    if len(raw) <= 255 and _PLAIN.match(raw):
         return ALIASES.get(name := raw.lstrip(b"/").decode("ascii"), name), ""
     if b"%" in raw:
         raw = _PERCENT.sub(lambda form: bytes((int(form[1], 16),)), raw)
