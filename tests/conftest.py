@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.clients.daemon import Daemon
+
 # Examples are counted, not timed: other work on the machine must not decide over a test.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
@@ -86,6 +88,19 @@ def evidence(request):
         (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
 
     return keep
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder for the home of a module's daemon."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def daemon(home):
+    """The real `mv-iptel serve`, as `init` sets it up, on free ports; at the end it ended cleanly."""
+    with Daemon(home) as running:
+        yield running
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

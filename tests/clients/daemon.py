@@ -1,0 +1,191 @@
+"""The real daemon for programs of others: a home made by `mv-iptel init`, free ports, a subprocess."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mv_iptel.home import Home
+
+COMMAND = Path(sys.executable).with_name("mv-iptel")
+# The longest that anything here may take on a busy machine; nothing waits so long when all is well.
+PATIENCE = 30.0
+
+Ini = Mapping[tuple[str, str], object]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now for TCP and UDP, on all addresses."""
+    held: list[socket.socket] = []
+    ports: list[int] = []
+    while len(ports) < count:
+        tcp = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        held += [tcp, udp]
+        for sock in (tcp, udp):
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        tcp.bind(("::", 0))
+        try:
+            udp.bind(("::", tcp.getsockname()[1]))
+        except OSError:
+            continue
+        ports.append(tcp.getsockname()[1])
+    for sock in held:
+        sock.close()
+    return ports
+
+
+def set_keys(file: Path, keys: Ini) -> None:
+    """Set `(section, key): value` in an ini file, as an administrator with an editor would."""
+    text = file.read_text("utf-8")
+    for (section, key), value in keys.items():
+        head = re.search(rf"^\[{section}\].*$", text, re.MULTILINE)
+        if head is None:
+            text += f"\n[{section}]\n{key}={value}\n"
+            continue
+        begin = head.end()
+        following = re.search(r"^\[", text[begin:], re.MULTILINE)
+        end = begin + following.start() if following else len(text)
+        line, body = f"{key}={value}", text[begin:end]
+        present = re.search(rf"^{key}[ \t]*=.*$", body, re.MULTILINE)
+        body = f"{body[: present.start()]}{line}{body[present.end() :]}" if present else f"\n{line}{body}"
+        text = text[:begin] + body + text[end:]
+    file.write_text(text, "utf-8")
+
+
+def wait_for(what: str, ready: Callable[[], object], patience: float = PATIENCE) -> object:
+    """Ask until `ready()` says something true; for what other processes do in their own time."""
+    end = time.monotonic() + patience
+    while True:
+        found = ready()
+        if found:
+            return found
+        assert time.monotonic() < end, f"{what}: nothing after {patience:g} s"
+        time.sleep(0.02)
+
+
+class Daemon:
+    """One running `mv-iptel serve`. `with Daemon(folder) as daemon:`."""
+
+    def __init__(self, folder: Path, keys: Ini | None = None, ini: str | None = None):
+        """A home in `folder`, made by `init`; `keys` are set in its ini, or `ini` is its whole text."""
+        self.home = Home(folder)
+        ports = free_ports(7)
+        self.tftp, self.http, self.http_alt, self.https, self.https_alt, self.status, self.ftp = ports
+        addresses = ("--address", "127.0.0.1", "--address", "::1")
+        self.run("init", str(folder), "--name", "localhost", *addresses, home=False)
+        if ini is not None:
+            self.home.ini.write_text(ini, "utf-8")
+        set_keys(self.home.ini, {
+            ("TFTP", "TrivialFTPPort"): self.tftp,
+            ("FTP", "FTPPort"): self.ftp,
+            ("HTTP", "HTTPPort"): self.http,
+            ("HTTP", "HTTPAltPorts"): self.http_alt,
+            ("HTTPS", "HTTPSPort"): self.https,
+            ("HTTPS", "HTTPSAltPorts"): self.https_alt,
+            ("Settings", "StatusPort"): self.status,
+            ("Settings", "LogFormat"): "json",
+            **(keys or {}),
+        })  # fmt: skip
+        self.output = folder / "serve.out"
+        self.process: subprocess.Popen | None = None
+
+    def run(
+        self, *arguments: str, home: bool = True, status: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run an `mv-iptel` command against this home; `status` is the exit code it must have, None any."""
+        command = [str(COMMAND), *arguments, *(("--home", str(self.home.root)) if home else ())]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert status is None or done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def __enter__(self) -> Daemon:
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [str(COMMAND), "serve", "--home", str(self.home.root)],
+                stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        wait_for(f"serve ({self.output})", self._up)
+        return self
+
+    def _up(self) -> bool:
+        assert self.process.poll() is None, f"serve ended: {self.output.read_text()}"
+        try:
+            return all(one["state"] in {"up", "off"} for one in self.seen()["listeners"])
+        except OSError:
+            return False
+
+    def __exit__(self, *_: object) -> None:
+        """A clean end, and nothing unexpected was ever printed or logged."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        assert code == 0, self.output.read_text()
+        self.assert_no_fault()
+
+    def assert_no_fault(self) -> None:
+        """No traceback and no fault event, on the screen or in the journal."""
+        said = self.output.read_text("utf-8", "replace")
+        assert "Traceback" not in said, said
+        logged = self.home.log.joinpath("MV_IPTel.log").read_text("utf-8", "replace")
+        assert "Traceback" not in logged
+        faults = [line for line in logged.splitlines() if '"fault"' in line]
+        assert faults == []
+
+    def get(self, path: str) -> bytes:
+        """GET from the status server."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.status}{path}", timeout=PATIENCE) as answer:
+            return answer.read()
+
+    def seen(self) -> dict:
+        """`/status.json`."""
+        return json.loads(self.get("/status.json"))
+
+    def why(self, address: str, name: str, protocol: str) -> dict:
+        """What `mv-iptel why` says; it sends nothing to the phones' ports."""
+        done = self.run("why", address, name, "--protocol", protocol, "--json", status=None)
+        return json.loads(done.stdout)
+
+    def events(self, **wanted: object) -> list[dict]:
+        """The finished requests in the journal whose fields have these values."""
+        found = []
+        *lines, _ = self.home.log.joinpath("MV_IPTel.log").read_text("utf-8", "replace").split("\n")
+        for line in lines:  # without the last, which may be half written
+            event = json.loads(line)
+            if event["event"] == "finished" and wanted.items() <= event.items():
+                found.append(event)
+        return found
+
+    def event(self, **wanted: object) -> dict:
+        """The one finished request with these values; waits for the journal."""
+        wait_for(f"an event with {wanted}", lambda: self.events(**wanted))
+        found = self.events(**wanted)
+        assert len(found) == 1, found
+        return found[0]
+
+    def resident(self) -> int:
+        """Resident memory of the server, in octets."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE")
+
+    def write(self, folder: Path, name: str, data: bytes) -> Path:
+        """Put a file into a data directory, by rename, as a careful administrator does."""
+        target = folder / name
+        aside = target.with_name(f".{target.name}.new")
+        aside.write_bytes(data)
+        aside.replace(target)
+        return target
