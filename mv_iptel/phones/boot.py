@@ -86,6 +86,7 @@ class Fetch(NamedTuple):
     file: str = ""  # the script line that named it
     line: int = 0
     keep: bool = True
+    agent: str = ""  # the User-Agent that HTTP requests carry
 
 
 class Reboot(NamedTuple):
@@ -138,13 +139,13 @@ def play(handset: Handset, servers: Servers, firmware: str = "") -> Play:
 
 def _pass(handset: Handset, servers: Servers, firmware: str) -> Play:
     """From power-on to the next restart (then the handset is another one) or to the end."""
-    family = handset.family
-    began = yield from _first(family, servers)
+    family, agent = handset.family, handset.user_agent()
+    began = yield from _first(family, servers, agent)
     if isinstance(began, str):
         return Booted(False, began, handset)
-    server, name, data = began
+    server, script, data = began
     evaluation = Evaluation(handset.variables(), family.switches, handset.identity())
-    reading = evaluation.run(name)
+    reading = evaluation.run(script)
     next(reading)  # it asks for the script that we have
     ended = ""
     answer: bytes | None = data
@@ -156,17 +157,18 @@ def _pass(handset: Handset, servers: Servers, firmware: str) -> Play:
             break
         if family.software_first and _wanted(evaluation, handset, firmware):
             break  # the settings come in the pass that has nothing to load
-        got = yield Fetch(server, servers.path(ask.name), "settings", ask.file, ask.line)
+        got = yield Fetch(server, servers.path(ask.name), "settings", ask.file, ask.line, agent=agent)
         answer = got.data if got.result == "ok" else None
 
     outcome = Booted(False, "", handset, evaluation.parameters, evaluation.trace)
     wanted = _wanted(evaluation, handset, firmware)
     for named in wanted:
-        told = f"{named.name} {named.value} ({named.file}:{named.line})"
+        source = f" ({named.file}:{named.line})" if named.file else ""
+        told = f"{named.name} {named.value}{source}"
         outcome.why = f"{told} was not obtained: the phone was told no server for it"
         for place in servers.software(family, server):
-            request = Fetch(place, servers.path(named.value), "software", named.file, named.line, keep=False)
-            got = yield request
+            name = servers.path(named.value)
+            got = yield Fetch(place, name, "software", named.file, named.line, keep=False, agent=agent)
             if got.result == "ok":
                 break
             outcome.why = f"{told} was not obtained: {got.detail}"
@@ -178,23 +180,23 @@ def _pass(handset: Handset, servers: Servers, firmware: str) -> Play:
         return outcome
 
     if not any(had for _, had in evaluation.files[1:]):
-        outcome.why = f"no settings file was read after {name}: {ended}"
+        outcome.why = f"no settings file was read after {script}: {ended}"
         return outcome
-    for request in _named_files(family, evaluation, servers, server):
-        yield request
+    for name, named in _named_files(family, evaluation).items():
+        yield Fetch(server, servers.path(name), "file", named.file, named.line, keep=False, agent=agent)
     outcome.ready = True
     outcome.why = f"ready, runs {handset.runs or 'what it had'}"
     return outcome
 
 
 def _first(
-    family: Family, servers: Servers
+    family: Family, servers: Servers, agent: str
 ) -> Generator[Fetch, Fetched, tuple[Server, str, bytes] | str]:
     """The first upgrade script that any server gives, or why there is none."""
     detail = f"a {family.name} was told no server that it can use"
     for server in servers.configuration(family):
         for name in family.scripts:
-            got = yield Fetch(server, servers.path(name), "script")
+            got = yield Fetch(server, servers.path(name), "script", agent=agent)
             if got.result == "ok":
                 return server, name, got.data or b""
             detail = f"{name} was not obtained from {server.protocol} port {server.port}: {got.detail}"
@@ -234,9 +236,9 @@ def _flashed(handset: Handset, loaded: list[Assignment], evaluation: Evaluation)
     return handset
 
 
-def _named_files(family: Family, evaluation: Evaluation, servers: Servers, server: Server) -> list[Fetch]:
-    """Languages, screen savers, certificates and so on, from the server that gave the settings."""
-    found = []
+def _named_files(family: Family, evaluation: Evaluation) -> dict[str, Assignment]:
+    """Languages, screen savers, certificates and so on, each with the line that names it."""
+    found: dict[str, Assignment] = {}
     for parameter in family.files:
         named = evaluation.parameters.get(parameter)
         if named is None:
@@ -244,9 +246,7 @@ def _named_files(family: Family, evaluation: Evaluation, servers: Servers, serve
         names = [name for name in named.value.split(",") if name]
         for name in names[:1] if parameter in FIRST_ONLY else names:
             if "://" not in name:  # a URL leads to another server, which is none of ours
-                request = Fetch(server, servers.path(name), "file", named.file, named.line, keep=False)
-                if request not in found:
-                    found.append(request)
+                found.setdefault(name, named)
     return found
 
 
