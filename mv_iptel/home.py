@@ -6,9 +6,12 @@ import os
 import secrets
 import site
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mv_iptel.config import Config
 
 # The watchdog fetches this file over every protocol and compares it with the one on disk.
 CHECK_FILE = "mv_watchdog_check.txt"
@@ -36,12 +39,13 @@ def shipped() -> Path:
     )
 
 
-def write_check_files(directories: Iterable[Path]) -> list[tuple[Path, OSError]]:
-    """Put `mv_watchdog_check.txt` into each directory that has other files and lacks it.
+def write_check_files(config: Config) -> list[tuple[Path, OSError]]:
+    """Put `mv_watchdog_check.txt` into each data directory that has other files and lacks it.
 
     An empty directory stays empty: nobody serves from it. Gives the directories where it did not work.
     """
     failed = []
+    directories = (config.tftp.tftp_dir, config.http.http_dir, config.https.https_dir, config.ftp.ftp_dir)
     for directory in dict.fromkeys(directories):
         try:
             names = os.listdir(directory)

@@ -76,9 +76,7 @@ def create(
     if sample:
         _samples(home, done, _tokens(loaded, names, addresses))
     _file(home.token, (secrets.token_urlsafe(32) + "\n").encode("ascii"), done, 0o600)
-    for directory, error in write_check_files(
-        (loaded.tftp.tftp_dir, loaded.http.http_dir, loaded.https.https_dir, loaded.ftp.ftp_dir)
-    ):
+    for directory, error in write_check_files(loaded):
         done.notes.append(f"{directory}: no check file for the watchdog ({error.strerror})")
     if not addresses and _first_address(names) == "127.0.0.1":
         done.notes.append("this host has no address but its own loop; name what phones use with --address")
@@ -184,7 +182,7 @@ def _samples(home: Home, done: Made, tokens: dict[str, str]) -> None:
     source = shipped()
     for folder, target in COPIES.items():
         for path in sorted((source / folder).rglob("*")):
-            if path.is_file():
+            if path.is_file() and path.name[0] != ".":
                 data = path.read_bytes()
                 if path.suffix.lower() in TEMPLATES:
                     data = TOKEN.sub(lambda match: _token(match, tokens), data)

@@ -1,0 +1,480 @@
+"""`mv-iptel check`: everything that can be known to be wrong before a phone notices it.
+
+Each check takes the configuration and yields findings; `CHECKS` is their order. What is worth knowing
+but not wrong is a fact.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from mv_iptel import certs, config
+from mv_iptel.config import Config, ConfigError, Finding
+from mv_iptel.home import CHECK_FILE, Home
+from mv_iptel.library import access
+
+MANY_FILES = 20_000  # beyond this, directories are not compared further
+PIECE = 1 << 20
+
+LEGACY = {
+    "IPTel": "authenticate-only TLS on HTTPSPort: whoever listens can read and alter what old sets fetch",
+    "LegacyTLS": "TLS 1.0 and 1.1 on HTTPSPort",
+}
+
+
+class Fact(NamedTuple):
+    """Something worth knowing that is not wrong."""
+
+    topic: str
+    text: str
+
+
+@dataclass
+class Report:
+    """What `check` found. `usable` is false when a configuration does not load: nothing else was tried."""
+
+    findings: list[Finding] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    usable: bool = True
+
+
+class Listener(NamedTuple):
+    """A socket that `serve` would open."""
+
+    section: str
+    key: str
+    proto: str
+    kind: int  # socket.SOCK_STREAM or SOCK_DGRAM
+    port: int
+
+
+class Root(NamedTuple):
+    """A directory that a running server serves."""
+
+    section: str
+    key: str
+    proto: str  # as in the name of its access list
+    path: Path
+
+
+def check(home: Home) -> Report:
+    """Load everything, try everything. Raises nothing that a file or a host could cause."""
+    report = Report()
+    loaded = []
+    for load in (config.load, config.load_manager, config.load_watchdog):
+        try:
+            one = load(home)
+        except ConfigError as error:
+            report.findings += error.findings
+            report.usable = False
+        else:
+            report.findings += one.findings
+            loaded.append(one)
+    if not report.usable:
+        return report
+    server: Config = loaded[0]
+    for part in CHECKS:
+        report.findings += part(server)
+    report.facts += _facts(server)
+    return report
+
+
+def roots(config: Config) -> list[Root]:
+    """The directories of the servers that run."""
+    every = (
+        (config.tftp.run_trivial_ftp, Root("TFTP", "TFTPDir", "TFTP", config.tftp.tftp_dir)),
+        (config.http.run_http, Root("HTTP", "HTTPDir", "HTTP", config.http.http_dir)),
+        (config.https.run_https, Root("HTTPS", "HTTPSDir", "HTTPS", config.https.https_dir)),
+        (config.ftp.run_ftp or config.ftps.run_ftps, Root("FTP", "FTPDir", "FTP", config.ftp.ftp_dir)),
+    )
+    return [root for runs, root in every if runs]
+
+
+def listeners(config: Config) -> list[Listener]:
+    """The sockets of the servers that run, without those that take any free port."""
+    settings, ftp, ftps, http, https = config.settings, config.ftp, config.ftps, config.http, config.https
+    tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
+    found: list[Listener] = []
+    if config.tftp.run_trivial_ftp:
+        found.append(Listener("TFTP", "TrivialFTPPort", "tftp", udp, config.tftp.trivial_ftp_port))
+    if ftp.run_ftp:
+        found.append(Listener("FTP", "FTPPort", "ftp", tcp, ftp.ftp_port))
+    if ftps.run_ftps:
+        found.append(Listener("FTPS", "FTPPort", "ftps", tcp, ftps.ftp_port))
+    if http.run_http:
+        found.append(Listener("HTTP", "HTTPPort", "http", tcp, http.http_port))
+        found += [Listener("HTTP", "HTTPAltPorts", "http", tcp, port) for port in http.http_alt_ports]
+    if https.run_https and not https.refused:
+        found.append(Listener("HTTPS", "HTTPSPort", "https", tcp, https.https_port))
+        found += [Listener("HTTPS", "HTTPSAltPorts", "https", tcp, port) for port in https.https_alt_ports]
+    if settings.run_status:
+        found.append(Listener("Settings", "StatusPort", "status", tcp, settings.status_port))
+    return [one for one in found if one.port]
+
+
+# --- directories and files --------------------------------------------------------------------------
+
+
+def _directories(config: Config) -> Iterator[Finding]:
+    home = config.home
+    for root in roots(config):
+        mend = "make it, or write another one"
+        if not root.path.is_dir():
+            what = "is a file" if root.path.exists() else "is not there"
+            yield config.finding(root.section, root.key, f"the directory {root.path} {what}; {mend}")
+        elif not os.access(root.path, os.R_OK | os.X_OK):
+            text = f"the directory {root.path} cannot be read; give the server's account the right to"
+            yield config.finding(root.section, root.key, text)
+        elif root.proto == "FTP" and not os.access(root.path, os.W_OK):
+            text = f"the directory {root.path} cannot be written; backups of the phones would be lost"
+            yield config.finding(root.section, root.key, text)
+        real = root.path.resolve()
+        for private in (home.bin, home.certs, home.var, home.manager, home.watchdog):
+            inner = private.resolve()
+            if real == inner or real in inner.parents or inner in real.parents:
+                text = f"{root.path} holds or lies in {private}, which no phone may see; name another one"
+                yield config.finding(root.section, root.key, text)
+                break
+    for section, key, path in (
+        ("Settings", "LogFile", config.settings.log_file),
+        ("Settings", "Database", config.settings.database),
+    ):
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            text = f"the directory {path.parent} is not there or cannot be written; make it, or name another"
+            yield config.finding(section, key, text)
+
+
+def _secrets(config: Config) -> Iterator[Finding]:
+    if os.name != "posix":
+        return
+    home = config.home
+    for path in (home.ca_key, config.https.key_file, home.token, home.passwords):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue
+        if mode & stat.S_IROTH:
+            yield Finding(
+                str(path),
+                0,
+                "",
+                "",
+                "can be read by everybody on this host; run chmod o-rwx on it",
+                "finding",
+            )
+
+
+def _user(config: Config) -> Iterator[Finding]:
+    name = config.settings.user
+    if not name or os.name != "posix":
+        return
+    import pwd
+
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        text = f"there is no account {name!r} on this host; make it, or leave the value empty"
+        yield config.finding("Settings", "User", text)
+
+
+# --- ports ------------------------------------------------------------------------------------------
+
+
+def _ports(config: Config) -> Iterator[Finding]:
+    ours = running(config.home)
+    for listener in listeners(config):
+        addresses = [config.settings.status_bind] if listener.proto == "status" else bind_addresses(config)
+        for address in addresses:
+            fault = _try(address, listener.kind, listener.port)
+            if fault is None:
+                continue
+            yield from _port_fault(config, listener, address, fault, ours)
+            break
+
+
+def bind_addresses(config: Config) -> list[str]:
+    """The addresses that `BindAddress` stands for; without any, both wildcards."""
+    return list(config.settings.bind_address) or ["0.0.0.0", "::"]  # noqa: S104
+
+
+def _try(address: str, kind: int, port: int) -> OSError | None:
+    """Bind as the server would, and let go. None: it worked, or this host lacks the address family."""
+    six = ":" in address
+    try:
+        with socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind) as sock:
+            if six:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if kind == socket.SOCK_STREAM and os.name == "posix":
+                sock.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+                )  # else closed connections look like a holder
+            sock.bind((address, port))
+            if kind == socket.SOCK_STREAM:
+                sock.listen(1)  # on Linux two may bind with the option above, only one may listen
+    except OSError as error:
+        missing = address == "::" and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+        return None if missing else error
+    return None
+
+
+def _port_fault(
+    config: Config, listener: Listener, address: str, fault: OSError, ours: int
+) -> Iterator[Finding]:
+    section, key, port = listener.section, listener.key, listener.port
+    if fault.errno == errno.EADDRINUSE:
+        pid, name = holder(port, listener.kind)
+        if ours and pid in (0, ours):
+            return  # the server that runs over this home has it, as it should
+        who = f"{name} (process {pid})" if pid else "another process (run check as root to see which)"
+        yield config.finding(section, key, f"port {port} is taken by {who}; stop it, or write another port")
+    elif fault.errno == errno.EADDRNOTAVAIL:
+        text = f"{address} is not an address of this host; write one that is, or all"
+        yield config.finding("Settings", "BindAddress", text)
+    elif isinstance(fault, PermissionError):
+        text = f"this user may not open port {port}; run as root or as a service, or use ports above 1023"
+        yield config.finding(section, key, text)
+    else:
+        yield config.finding(section, key, f"port {port} cannot be opened on {address} ({fault.strerror})")
+
+
+def holder(port: int, kind: int) -> tuple[int, str]:
+    """(process, name) of who has the port; (0, "") when this user may not see it."""
+    try:
+        connections = psutil.net_connections("udp" if kind == socket.SOCK_DGRAM else "tcp")
+    except (psutil.Error, OSError):
+        return 0, ""
+    for one in connections:
+        taken = one.laddr and one.laddr.port == port
+        if taken and one.pid and (kind == socket.SOCK_DGRAM or one.status == psutil.CONN_LISTEN):
+            try:
+                return one.pid, psutil.Process(one.pid).name()
+            except psutil.Error:
+                return one.pid, "a process that just ended"
+    return 0, ""
+
+
+def running(home: Home) -> int:
+    """The process that serves this home, or 0. The server holds a lock as long as it lives."""
+    if os.name != "posix":
+        return 0
+    import fcntl
+
+    try:
+        with open(home.var / "server.lock", "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                text = file.read(20).strip()
+                return int(text) if text.isdigit() else 0
+    except OSError:
+        pass
+    return 0
+
+
+# --- certificates -----------------------------------------------------------------------------------
+
+
+def _certificates(config: Config) -> Iterator[Finding]:
+    https = config.https
+    if not https.run_https and not config.ftps.run_ftps:
+        return
+    addresses = [one for one in config.settings.bind_address if not ipaddress.ip_address(one).is_loopback]
+    found = certs.check(https.cert_file, https.key_file, addresses)
+    yield from found
+    if any(one.level == "error" for one in found):
+        return
+    from mv_iptel.http import tls  # the engine that will load it has the last word
+
+    try:
+        tls.make_context(https.cert_file, https.key_file, tls.policy(https, https.https_port))
+    except tls.CertificateError as error:
+        yield Finding(str(https.cert_file), 0, "", "", str(error), "error")
+
+
+# --- lists ------------------------------------------------------------------------------------------
+
+
+def list_file(root: Root) -> Path | None:
+    """The access list in force for a root: its own one, else the general one."""
+    for name in (f"{root.proto}_allow_IP.txt", "allow_IP.txt"):
+        path = root.path / name
+        if path.exists() or path.is_symlink():
+            return path
+    return None
+
+
+def _lists(config: Config) -> Iterator[Finding]:
+    paths = [path for root in roots(config) if (path := list_file(root))]
+    paths += [config.http.backup_dir / "backup_allow_IP.txt", config.home.lists / "banned.txt"]
+    for path in dict.fromkeys(paths):
+        try:
+            text = path.read_bytes().decode("utf-8", "replace")
+        except FileNotFoundError:
+            if path.is_symlink():
+                yield Finding(str(path), 0, "", "", "is a link that leads nowhere; remove it or mend it")
+            continue
+        except OSError as error:
+            mend = "make it readable for the server"
+            yield Finding(str(path), 0, "", "", f"cannot be read ({error.strerror}); {mend}")
+            continue
+        entries, problems = access.parse(text)
+        for problem in problems:
+            yield Finding(str(path), problem.line, "", "", f"{problem.text}; this line is skipped", "finding")
+        if not entries and path.name != "banned.txt":
+            mend = "write one, or remove the file to let everybody in"
+            yield Finding(str(path), 0, "", "", f"has no valid line, so it lists nobody; {mend}", "finding")
+
+
+def _public(config: Config) -> Iterator[Finding]:
+    own = certs.host_names().addresses
+    bound = config.settings.bind_address or own
+    public = [one for one in bound if ipaddress.ip_address(one).is_global]
+    if not public:
+        return
+    for root in roots(config):
+        if root.proto != "FTP" and list_file(root) is None:  # FTP asks each phone who it is
+            text = (
+                f"{', '.join(public)} can be reached from anywhere and {root.path} has no list; "
+                f"write {root.proto}_allow_IP.txt there, or a private BindAddress"
+            )
+            yield config.finding(root.section, root.key, text)
+
+
+# --- what is served ---------------------------------------------------------------------------------
+
+
+def _twins(config: Config) -> Iterator[Finding]:
+    """The same name with other content in HTTPdata and HTTPSdata: phones get one or the other."""
+    plain, secure = config.http.http_dir, config.https.https_dir
+    if not (config.http.run_http and config.https.run_https) or _same(plain, secure):
+        return
+    for count, path in enumerate(_files(secure)):
+        if count >= MANY_FILES:
+            return
+        other = plain / path.relative_to(secure)
+        if other.is_file() and not _equal(path, other):
+            text = f"differs from {other}; phones get one by HTTPS and one by HTTP; keep one of them"
+            yield Finding(str(path), 0, "", "", text, "finding")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for directory, inner, names in os.walk(root):
+        inner[:] = sorted(name for name in inner if name[0] != "." and name != "archive")
+        for name in sorted(names):
+            if name[0] != "." and name != CHECK_FILE and not name.lower().endswith("allow_ip.txt"):
+                yield Path(directory) / name
+
+
+def _equal(one: Path, other: Path) -> bool:
+    try:
+        if one.stat().st_size != other.stat().st_size:
+            return False
+        with open(one, "rb") as first, open(other, "rb") as second:
+            while piece := first.read(PIECE):
+                if piece != second.read(PIECE):
+                    return False
+    except OSError:
+        return True  # what cannot be read is told elsewhere
+    return True
+
+
+def _scripts(config: Config) -> Iterator[Finding]:
+    from mv_iptel.phones import script  # only check needs the language
+
+    seen: set[str] = set()
+    for root in roots(config):
+        if root.proto == "FTP" or not root.path.is_dir():
+            continue
+        real = os.path.realpath(root.path)
+        if real in seen:
+            continue
+        seen.add(real)
+        # HTTPS falls back to HTTPdata, and phones fetch firmware over HTTP after a script over HTTPS.
+        elsewhere = [config.http.http_dir] if root.proto == "HTTPS" else []
+        for problem in script.problems(root.path, elsewhere):
+            yield Finding(problem.file, problem.line, "", "", problem.text, "finding")
+
+
+# --- keys that do not go together -------------------------------------------------------------------
+
+
+def _combinations(config: Config) -> Iterator[Finding]:
+    settings, http = config.settings, config.http
+    if settings.max_clients and not settings.client_session_time:
+        text = f"slots have no end: only the first {settings.max_clients} addresses are ever served; write 600 or so"
+        yield config.finding("Settings", "ClientSessionTime", text)
+    if http.backup_auth == "snmp" and not config.snmp.use_snmp:
+        text = "is snmp while UseSNMP=0, so no backup over HTTP is accepted; write pin, basic or none"
+        yield config.finding("HTTP", "BackupAuth", text)
+    policies = {http.backup_auth, *(one.policy for one in http.backup_per_net)}
+    if "basic" in policies and (http.backup_passwords is None or not http.backup_passwords.is_file()):
+        yield config.finding(
+            "HTTP", "BackupPasswords", "the policy basic needs it; name a file with names and passwords"
+        )
+    if "pin" in policies and not config.https.run_https:
+        text = "the policy pin works only over HTTPS, which is off; write RunHTTPS=1"
+        yield config.finding("HTTP", "BackupAuth", text)
+    servers = config.backup_servers
+    if (servers.request_updates or servers.request_backup) and not (
+        servers.use_primary_svr or servers.use_secondary_svr
+    ):
+        key = "RequestUpdates" if servers.request_updates else "RequestBackup"
+        yield config.finding(
+            "BACKUP_SERVERS", key, "no file server is used; write UsePrimarySvr=1 and PrimaryIP"
+        )
+    if not any((config.tftp.run_trivial_ftp, http.run_http, config.https.run_https)):
+        text = "TFTP, HTTP and HTTPS are all off, so no phone can boot from here; write RunHTTP=1"
+        yield config.finding("HTTP", "RunHTTP", text)
+
+
+CHECKS = (
+    _directories,
+    _secrets,
+    _user,
+    _ports,
+    _certificates,
+    _lists,
+    _public,
+    _twins,
+    _scripts,
+    _combinations,
+)
+
+
+def _facts(config: Config) -> Iterator[Fact]:
+    pid = running(config.home)
+    yield Fact("home", str(config.home.root))
+    yield Fact("server", f"running, process {pid}" if pid else "not running")
+    for root in roots(config):
+        listed = list_file(root)
+        yield Fact(
+            root.proto.lower(), f"serves {root.path}, {'listed in ' + listed.name if listed else 'no list'}"
+        )
+    ports = [f"{one.proto}:{one.port}" for one in listeners(config)]
+    yield Fact("ports", " ".join(ports))
+    if config.https.run_https or config.ftps.run_ftps:
+        try:
+            shown = certs.describe(config.https.cert_file)
+        except certs.CertError:
+            pass
+        else:
+            yield Fact("certificate", f"{shown['subject']} until {shown['not_after'][:10]}")
+    for mode in config.legacy():
+        yield Fact("legacy", f"{mode}=1: {LEGACY[mode]}")
