@@ -1,0 +1,106 @@
+"""Packet images: a file cut into DATA packets once and sent to many phones."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+
+from mv_iptel.library.contents import Body
+from mv_iptel.tftp.protocol import Segment, SourceLost, blocks_per_segment, cut, to_netascii
+
+KEPT = 64 << 20  # octets of packets that stay at hand while transfers run
+# What CPython adds to a packet, its ACK and their places in the lists.
+PER_PACKET = 33 + 40 + 16
+
+
+class Images:
+    """The segments at hand, the least used given up first. Used by one thread."""
+
+    def __init__(self, kept: int = KEPT):
+        self.octets = 0
+        self._kept = kept
+        self._segments: OrderedDict[tuple, tuple[Segment, int]] = OrderedDict()
+
+    def get(self, place: tuple) -> Segment | None:
+        """The segment of this place, if it is at hand."""
+        found = self._segments.get(place)
+        if found is None:
+            return None
+        self._segments.move_to_end(place)
+        return found[0]
+
+    def put(self, place: tuple, segment: Segment) -> None:
+        """Keep a segment; transfers that hold one which is given up go on with it."""
+        octets = sum(map(len, segment.packets)) + PER_PACKET * len(segment.packets)
+        old = self._segments.pop(place, None)
+        self._segments[place] = segment, octets
+        self.octets += octets - (old[1] if old else 0)
+        while self.octets > self._kept:
+            _, (_, octets) = self._segments.popitem(last=False)
+            self.octets -= octets
+
+    def clear(self) -> None:
+        """Give up everything: nothing is being sent."""
+        self._segments.clear()
+        self.octets = 0
+
+
+class Image:
+    """One transfer's view of its file as segments; the segments themselves are shared."""
+
+    __slots__ = ("_blksize", "_body", "_images", "_marks", "_place", "_text")
+
+    def __init__(self, images: Images, body: Body, blksize: int, mode: str):
+        self._images = images
+        self._body = body
+        self._blksize = blksize
+        self._text = mode == "netascii"
+        self._place = (body.key, blksize, mode)
+        # netascii only: where each segment starts in the file, and what the one before left over.
+        self._marks: list[tuple[int, bytes]] = [(0, b"")]
+
+    def segment(self, index: int) -> Segment:
+        """The index-th segment; SourceLost if the file was changed in place meanwhile.
+
+        netascii segments are asked for in order the first time, as a transfer does.
+        """
+        place = (*self._place, index)
+        segment = self._images.get(place)
+        if segment is None:
+            segment = self._translated(index) if self._text else self._plain(index)
+            self._images.put(place, segment)
+        if self._text and index + 1 == len(self._marks):
+            self._marks.append(segment.after)  # type: ignore[arg-type]
+        return segment
+
+    def _plain(self, index: int) -> Segment:
+        count = blocks_per_segment(self._blksize)
+        octets = count * self._blksize
+        start = index * octets
+        final = start + octets > self._body.size
+        stream = self._read(start, min(octets, self._body.size - start))
+        return cut(stream, index * count + 1, self._blksize, final)
+
+    def _translated(self, index: int) -> Segment:
+        count = blocks_per_segment(self._blksize)
+        octets = count * self._blksize
+        start, stream = self._marks[index]
+        while len(stream) < octets and start < self._body.size:
+            piece = self._read(start, min(octets - len(stream), self._body.size - start))
+            start += len(piece)
+            stream += to_netascii(piece)
+        final = len(stream) < octets
+        return cut(stream[:octets], index * count + 1, self._blksize, final, (start, stream[octets:]))
+
+    def _read(self, start: int, octets: int) -> bytes:
+        body = self._body
+        if body.data is not None:
+            return body.data[start : start + octets]
+        try:
+            stream = os.pread(body.fd, octets, start)
+            fresh = body.fresh()
+        except OSError as fault:
+            raise SourceLost(f"reading {body.path}: {fault.strerror}") from fault
+        if len(stream) != octets or not fresh:
+            raise SourceLost(f"{body.path} was changed while it was sent")
+        return stream

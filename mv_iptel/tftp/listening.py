@@ -1,0 +1,184 @@
+"""The port that requests come to: opened, its buffer raised, answered from the address that was asked."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import sys
+from typing import Any, NamedTuple
+
+import psutil
+
+from mv_iptel.events import Listening, Stream
+from mv_iptel.tftp.protocol import REQUEST_MAX
+
+# 4 MiB hold 10,000 requests; the usual 208 KiB hold 256, and a boot storm loses the rest.
+BUFFER = 4 << 20
+RETRY = 30.0  # seconds between attempts at a port that is taken
+
+_LINUX = sys.platform == "linux"
+_SO_RCVBUFFORCE = 33
+_IP_PKTINFO = 8  # socket.IP_PKTINFO exists from Python 3.12 on
+_V4_INFO = struct.Struct("=i4s4s")  # interface, our address, destination in the header
+_V6_INFO = struct.Struct("=16sI")
+
+
+class Datagram(NamedTuple):
+    """What came to the port. `local` is the address that was asked, packed; empty if it is not known."""
+
+    data: bytes
+    peer: tuple[Any, ...]
+    local: bytes
+
+
+class Listener:
+    """One address and port of the server. `state` is up, off or failed; then `error` says why."""
+
+    def __init__(self, address: str, port: int, stream: Stream):
+        self.address = address
+        self.wanted = port
+        self.port = port
+        self.state = "off"
+        self.error = ""
+        self.buffer = 0
+        self.retry_at = float("inf")
+        self.sock: socket.socket | None = None
+        self.six = ":" in address
+        self._stream = stream
+        self._any = address in ("0.0.0.0", "::")  # noqa: S104
+
+    @property
+    def name(self) -> str:
+        """As events and the inventory call it."""
+        return f"tftp:{self.port}"
+
+    def open(self, now: float) -> bool:
+        """Bind. False: the state is failed, or off where the host has no such address family."""
+        family = socket.AF_INET6 if self.six else socket.AF_INET
+        try:
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+        except OSError as fault:
+            return self._failed(fault, now)
+        try:
+            if self.six:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if _LINUX and self._any:
+                if self.six:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+                else:
+                    sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+            self.buffer = raise_buffer(sock)
+            sock.setblocking(False)
+            sock.bind((self.address, self.wanted))
+        except OSError as fault:
+            sock.close()
+            return self._failed(fault, now)
+        self.sock = sock
+        self.port = sock.getsockname()[1]
+        self.retry_at = float("inf")
+        self._turn("up")
+        return True
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+        self.retry_at = float("inf")
+        self._turn("off")
+
+    def receive(self) -> Datagram | None:
+        """The next datagram, None if there is none. A longer one than a request may be is cut."""
+        sock = self.sock
+        if sock is None:
+            return None
+        try:
+            if not (self._any and _LINUX):
+                data, peer = sock.recvfrom(REQUEST_MAX + 1)
+                return Datagram(data, peer, b"")
+            data, ancillary, _, peer = sock.recvmsg(REQUEST_MAX + 1, 64)
+        except OSError:  # nothing there, or a host that has gone
+            return None
+        local = b""
+        for level, kind, value in ancillary:
+            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO and len(value) == _V4_INFO.size:
+                local = value[4:8]  # the one to answer from: for a broadcast not the destination
+            elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO and value[0] != 0xFF:
+                local = value[:16]
+        return Datagram(data, peer, local)
+
+    def say(self, packet: bytes, peer: tuple[Any, ...], local: bytes) -> None:
+        """Send one packet from this port and the address that was asked; lost if that cannot be."""
+        if self.sock is None:
+            return
+        try:
+            if len(local) == 4:
+                info = socket.IPPROTO_IP, _IP_PKTINFO, _V4_INFO.pack(0, local, b"\0\0\0\0")
+            elif len(local) == 16:
+                info = socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _V6_INFO.pack(local, peer[3])
+            else:
+                self.sock.sendto(packet, peer)
+                return
+            self.sock.sendmsg([packet], [info], 0, peer)
+        except OSError:
+            pass  # the client asks again
+
+    def told(self) -> dict[str, Any]:
+        """For the status page."""
+        return {
+            "proto": "tftp",
+            "address": self.address,
+            "port": self.port,
+            "state": self.state,
+            "error": self.error,
+            "tls": "",
+            "buffer": self.buffer,
+        }
+
+    def _failed(self, fault: OSError, now: float) -> bool:
+        if self.six and fault.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL) and self._any:
+            self.retry_at = float("inf")
+            self._turn("off", "this host has no IPv6")
+            return False
+        text = os.strerror(fault.errno) if fault.errno else str(fault)
+        self.retry_at = now + RETRY
+        if isinstance(fault, PermissionError):
+            # Rights do not come back to a running process.
+            self.retry_at = float("inf")
+            text = "no permission for this port; restart needed"
+        elif fault.errno == errno.EADDRINUSE:
+            holder = holder_of(self.wanted)
+            text = f"the port is taken by {holder}" if holder else "the port is taken"
+        self._turn("failed", text)
+        return False
+
+    def _turn(self, state: str, error: str = "") -> None:
+        if (state, error) == (self.state, self.error):
+            return
+        self.state, self.error = state, error
+        buffer = self.buffer if state == "up" else 0
+        self._stream.publish(Listening("tftp", self.address, self.port, state, error, buffer))
+
+
+def raise_buffer(sock: socket.socket) -> int:
+    """Ask for `BUFFER` octets of receive buffer; what the system granted (Linux counts double)."""
+    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF) if _LINUX else (socket.SO_RCVBUF,):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+            break
+        except OSError:  # the first needs CAP_NET_ADMIN
+            continue
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+
+def holder_of(port: int) -> str:
+    """Who has a UDP port, as far as we may see: "dnsmasq (pid 812)"."""
+    try:
+        for connection in psutil.net_connections("udp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except (psutil.Error, OSError):
+        pass
+    return ""
