@@ -94,9 +94,9 @@ class Identity:
         seen = self._seen.get(address)
         if seen is not None and now - seen.when > RECENT:
             seen = None
-        if seen is not None and now - seen.when < 1.0 and agent == seen.agent:
-            if not (mac or ext or seen.twins):
-                return seen.answer  # the usual case: the next request of a boot
+        fresh = seen is not None and now - seen.when < 1.0 and agent == seen.agent
+        if fresh and not (mac or ext or seen.twins):
+            return seen.answer  # the usual case: the next request of a boot
         said = of_agent(agent) if agent else NOBODY
         sources = []
         if said is not NOBODY:
