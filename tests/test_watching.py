@@ -1,0 +1,45 @@
+"""Changes of files are told once, when they have settled."""
+
+from __future__ import annotations
+
+import queue
+
+from mv_iptel.watching import Watching
+
+
+def test_a_burst_of_changes_is_told_once_per_file(tmp_path):
+    told = queue.Queue()
+    watching = Watching(lambda what, path: told.put((what, path.name)))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "bin").mkdir()
+    watching.start({tmp_path / "data": "data", tmp_path / "bin": "configuration", tmp_path / "none": "data"})
+    try:
+        for turn in range(20):
+            (tmp_path / "data" / "HTTP_allow_IP.txt").write_text(f"10.0.0.{turn}\n")
+            (tmp_path / "data" / "firmware.bin").write_text("not of interest")
+        assert told.get(timeout=10) == ("data", "HTTP_allow_IP.txt")
+        (tmp_path / "bin" / "new").write_text("[TFTP]\n")
+        (tmp_path / "bin" / "new").rename(tmp_path / "bin" / "MV_IPTel.ini")
+        names = {told.get(timeout=10)[1], told.get(timeout=10)[1]}
+        assert names == {"new", "MV_IPTel.ini"}
+        assert told.empty()
+    finally:
+        watching.stop()
+
+
+def test_a_fault_in_looking_does_not_end_the_watch(tmp_path):
+    told = queue.Queue()
+
+    def changed(what, path):
+        told.put(path.name)
+        raise RuntimeError("unreadable")
+
+    watching = Watching(changed)
+    watching.start({tmp_path: "data"})
+    try:
+        (tmp_path / "allow_IP.txt").write_text("1")
+        assert told.get(timeout=10) == "allow_IP.txt"
+        (tmp_path / "TFTP_allow_IP.txt").write_text("1")
+        assert told.get(timeout=10) == "TFTP_allow_IP.txt"
+    finally:
+        watching.stop()
