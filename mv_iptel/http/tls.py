@@ -17,7 +17,7 @@ from mv_iptel.events import Event, Notice
 
 LOOK_AGAIN = 1.0  # seconds between two looks at the certificate's files
 SAY_AGAIN = 600.0  # seconds before the same client's failures are told again
-REMEMBERED = 1024  # clients whose failures are counted apart
+REMEMBERED = 1024  # clients and kinds of failure that are told apart
 
 TLS13 = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256")
 MODERN = ("{}-AES256-GCM-SHA384", "{}-CHACHA20-POLY1305", "{}-AES128-GCM-SHA256")
@@ -245,7 +245,7 @@ def _mend(hello: Hello | None, offer: Policy) -> str:
 
 
 class Failures:
-    """Failed handshakes: counted all, told once per client and reason in `SAY_AGAIN` seconds.
+    """Failed handshakes: counted all, told once per client and kind in `SAY_AGAIN` seconds.
 
     A 16xx set that cannot finish a handshake tries again and again; that is no attack, and no reason
     to fill a log.
@@ -254,17 +254,19 @@ class Failures:
     def __init__(self, publish: Callable[[Event], None]):
         self.count = 0
         self._publish = publish
-        self._said: dict[str, list[float]] = {}  # address: when it was told, failures since
+        self._said: dict[tuple[str, str], list[float]] = {}  # when it was told, failures since
 
     def tell(self, address: str, listener: str, text: str, now: float) -> None:
         """Count one failure of `address`; `now` is in monotonic seconds."""
         self.count += 1
-        said = self._said.get(address)
+        # What stands before the colon is the kind of failure; the rest may differ each time.
+        place = (address, text.partition(":")[0])
+        said = self._said.get(place)
         if said is not None and now - said[0] < SAY_AGAIN:
             said[1] += 1
             return
         more = f" ({said[1]:.0f} more since it was last told)" if said is not None and said[1] else ""
         if said is None and len(self._said) >= REMEMBERED:
             del self._said[next(iter(self._said))]
-        self._said[address] = [now, 0]
+        self._said[place] = [now, 0]
         self._publish(Notice("tls-failed", f"{listener} to {address}: {text}{more}", peer=address))

@@ -1,0 +1,526 @@
+"""One client's connection over HTTP or HTTPS: reads requests, asks the library, sends in order.
+
+It drives its socket itself instead of through the loop's transports: then plain and TLS are one path,
+the kernel moves big files, what was really sent is known, and a failed handshake can be explained.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import time
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mv_iptel.events import Notice
+from mv_iptel.http import protocol, tls
+from mv_iptel.http.protocol import Asked, Incoming, ProtocolError
+from mv_iptel.library.answers import NOBODY, Answer, Client, Reason, Refuse, Request, Serve
+
+if TYPE_CHECKING:
+    from mv_iptel.http.server import Listener, Server
+    from mv_iptel.library import Session
+    from mv_iptel.library.contents import Body
+
+# All in seconds.
+HANDSHAKE = 12.0
+HEAD = 15.0  # for a whole head, from its first octet on
+BODY = 60.0  # for the body of a request
+IDLE = 30.0  # between two requests
+STALLED = 60.0  # for a client that takes nothing of what is sent
+HOLD = 8.0  # for a request that waits for a slot
+LINGER = 2.0  # for what a refused client is still sending
+
+READ = 64 << 10  # octets of one read
+WAITING = 32 << 10  # octets that may wait behind the request that is being answered
+PIPELINED = 16  # requests answered before other connections have their turn
+FILE_SLICE = 4 << 20  # octets of a file that the kernel is asked to send at once
+TLS_SLICE = 256 << 10
+LINGER_OCTETS = 1 << 20
+
+_MORE = socket.MSG_MORE if hasattr(socket, "MSG_MORE") else 0
+_AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_SHAKING, _NEW, _BETWEEN, _IN_HEAD, _IN_BODY, _LINGERING = range(6)
+_TIMES = {_BETWEEN: IDLE, _IN_HEAD: HEAD, _IN_BODY: BODY}
+
+# TLS encrypts from here. The loop has one thread, and a slice that the socket did not take is read again.
+_slice = memoryview(bytearray(TLS_SLICE))
+
+
+class _Changed(Exception):
+    """The file was changed in place: what is left would not fit what went."""
+
+
+class Connection:
+    """What is known about one connection. `deadline` is when `expire` is due, in the server's clock."""
+
+    __slots__ = (
+        "_answer", "_asked", "_at", "_body", "_ended", "_hello", "_out", "_paused", "_phase", "_request",
+        "_secure", "_sent", "_server", "_since", "_sock", "_stop", "_top", "_unwanted", "_writing",
+        "client", "deadline", "fd", "held", "incoming", "listener", "number", "session", "started",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        server: Server,
+        listener: Listener,
+        sock: socket.socket,
+        client: Client,
+        session: Session | Refuse,
+    ):
+        self.client = client
+        self.listener = listener
+        self.session = session
+        self.fd = sock.fileno()
+        self.number = 0  # set while a transfer takes more than one turn
+        self.started = 0.0  # that transfer's begin, in seconds since the epoch
+        self.held = False  # waiting for a slot
+        self._server = server
+        self._sock = sock
+        self._secure = listener.offer is not None
+        self._hello = b""
+        self.incoming = Incoming()
+        self._ended = False  # the client will send nothing more
+        self._paused = False
+        self._writing = False
+        self._unwanted = 0  # octets that were thrown away while lingering
+        self._phase = _SHAKING if self._secure else _BETWEEN
+        # The request that is being answered: none if `_asked` is None.
+        self._asked: Asked | None = None
+        self._request = Request(b"")
+        self._answer: Answer | None = None
+        self._since = 0.0
+        self._out: memoryview | None = None  # head, refusal or small file: what is left of it
+        self._top = 0  # octets of the head in `_out` that are left, so that only the body is counted
+        self._sent = 0
+        self._body: Body | None = None  # a big file, from `_at` up to `_stop`
+        self._at = 0
+        self._stop = 0
+        now = server.clock()
+        self.deadline = now + (HANDSHAKE if self._secure else IDLE)
+        server.loop.add_reader(self.fd, self._greeted if self._secure else self._readable)
+
+    # --- TLS ---------------------------------------------------------------------------------
+
+    def _greeted(self) -> None:
+        """The first octets on a TLS port are there: look at them, then let the handshake have them."""
+        server = self._server
+        try:
+            first = self._sock.recv(4096, socket.MSG_PEEK)
+        except _AGAIN:
+            return
+        except OSError:
+            return self.close()
+        if not first:
+            return self.close()
+        # An SSL 2 hello may offer TLS 1.0 too; old clients began like that.
+        if first[0] != 0x16 and not (first[0] & 0x80 and first[2:3] == b"\x01"):
+            what = "plain HTTP" if first[:1].isalpha() else "something other than TLS"
+            return self._no_handshake(f"{what} was spoken to a TLS port")
+        self._hello = first
+        server.loop.remove_reader(self.fd)
+        try:
+            context = server.contexts.get(self.listener.offer, server.clock())
+            self._sock = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
+        except (OSError, tls.CertificateError) as error:
+            return self._no_handshake(str(error))
+        server.loop.add_reader(self.fd, self._shake)
+        self._shake()
+
+    def _shake(self) -> None:
+        """Go on with the handshake."""
+        try:
+            self._sock.do_handshake()
+        except ssl.SSLWantReadError:
+            return self._unblock()
+        except ssl.SSLWantWriteError:
+            return self._block(self._shake)
+        except OSError as error:
+            return self._no_handshake(tls.explain(error, tls.read_hello(self._hello), self.listener.offer))
+        self._unblock()
+        self._hello = b""
+        self._phase = _BETWEEN
+        self.deadline = self._server.clock() + IDLE
+        self._server.loop.add_reader(self.fd, self._readable)
+        self._readable()
+
+    def _no_handshake(self, text: str) -> None:
+        server = self._server
+        server.failures.tell(self.client.address, self.listener.label, text, server.clock())
+        self.close()
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            data = self._sock.recv(READ)
+            # What TLS has already taken from the socket does not wake the loop.
+            while self._secure and (more := self._sock.pending()):
+                data += self._sock.recv(more)
+        except _AGAIN:
+            return
+        except OSError:
+            return self._lost()
+        if not data:
+            return self._half_closed()
+        self.incoming.receive(data)
+        if self._asked is None:
+            self._serve()
+        elif self.incoming.waiting > WAITING:
+            self._paused = True
+            self._server.loop.remove_reader(self.fd)
+
+    def _half_closed(self) -> None:
+        """The client sends nothing more. It may still be reading."""
+        self._ended = True
+        self._server.loop.remove_reader(self.fd)
+        if self.held:  # a client that waits keeps its side open; this one has given up
+            self._finish("aborted")
+        elif self._asked is None:
+            self._between()
+
+    def _lost(self) -> None:
+        """The connection broke."""
+        if self._asked is not None:
+            return self._finish("aborted")
+        self._cut_short("aborted", "the client went away within its request")
+        self.close()
+
+    def _serve(self) -> None:
+        """Answer what has come, in order, until something must be waited for."""
+        for _ in range(PIPELINED):
+            try:
+                asked = self.incoming.next()
+            except ProtocolError as error:
+                return self._reject(error)
+            if asked is None:
+                return self._between()
+            self._phase = _NEW
+            if not self._take(asked):
+                return None
+        self._server.loop.call_soon(self._resume)
+        return None
+
+    def _resume(self) -> None:
+        if self._asked is None and self.fd >= 0 and self._phase != _LINGERING:
+            self._serve()
+
+    def _between(self) -> None:
+        """Nothing is being answered: wait for more, or end."""
+        incoming = self.incoming
+        if self._ended:
+            self._cut_short("aborted", "the request ends before it is complete")
+            return self.close(clean=True)
+        phase = _IN_BODY if incoming.in_body else _IN_HEAD if incoming.begun else _BETWEEN
+        if phase == _BETWEEN and (self.listener.closed or self._server.stopping):
+            return self.close(clean=True)
+        if phase != self._phase:
+            self._phase = phase
+            self.deadline = self._server.clock() + _TIMES[phase]
+        if self._paused:
+            self._paused = False
+            self._server.loop.add_reader(self.fd, self._readable)
+        return None
+
+    # --- answering ---------------------------------------------------------------------------
+
+    def _take(self, asked: Asked) -> bool:
+        """Answer one request. False: it is not done yet, or the connection has ended."""
+        self._since = self._server.clock()
+        self._asked = asked
+        self._request = Request(asked.name, asked.method != b"GET" and asked.method != b"HEAD", asked.agent)
+        answer = self._ask()
+        if isinstance(answer, Refuse) and answer.reason is Reason.NO_SLOT and self._server.hold(self):
+            self._answer = answer
+            return False
+        return self._begin(answer)
+
+    def _ask(self) -> Answer:
+        session = self.session
+        if isinstance(session, Refuse):
+            return session
+        try:
+            return session.ask(self._request)
+        except Exception as error:
+            return self._fault(error)
+
+    def _fault(self, error: Exception) -> Refuse:
+        """Something of ours is wrong. The phone gets 500, the operator where it happened."""
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno})"
+        self._server.stream.publish(Notice("fault", where, "error", peer=self.client.address))
+        return Refuse(Reason.FAULT, where)
+
+    def ask_again(self) -> bool:
+        """A slot may have ended: ask once more. False: still none."""
+        answer = self._ask()
+        if isinstance(answer, Refuse) and answer.reason is Reason.NO_SLOT:
+            return False
+        self._go_on(answer)
+        return True
+
+    def give_up(self) -> None:
+        """No slot came in time."""
+        assert self._answer is not None
+        self._go_on(self._answer)
+
+    def _go_on(self, answer: Answer) -> None:
+        self._server.unhold(self)
+        if self._begin(answer):
+            self._serve()
+
+    def _begin(self, answer: Answer) -> bool:
+        """Send an answer. True: all of it is with the kernel, and the next request may come."""
+        asked = self._asked
+        assert asked is not None
+        self._answer = answer
+        self._sent = 0
+        if self.listener.closed or self._server.stopping:
+            asked.keep = False
+        if isinstance(answer, Refuse):
+            retry = self._server.retry() if answer.reason is Reason.NO_SLOT else 0
+            out = protocol.refusal(asked, answer.reason, time.time(), retry)
+            self._top = len(out)  # the phrase is no content
+        else:
+            body = answer.body
+            part = protocol.select(asked, body)
+            out = protocol.head(asked, body, part, time.time())
+            self._top = len(out)
+            if asked.method == b"GET" and part.stop > part.start:
+                if body.data is None:
+                    self._body, self._at, self._stop = body, part.start, part.stop
+                elif part.stop - part.start == body.size:
+                    out += body.data
+                else:
+                    out += body.data[part.start : part.stop]
+        if out:
+            try:
+                sent = self._sock.send(out, _MORE) if self._body is not None and not self._secure else (
+                    self._sock.send(out))  # fmt: skip
+            except _AGAIN:
+                sent = 0
+            except OSError:
+                self._finish("aborted")
+                return False
+            if sent < len(out):
+                self._out = memoryview(out)
+                self._count(sent)
+            elif self._body is None:
+                self._sent = sent - self._top
+                return self._finish("ok" if isinstance(answer, Serve) else "refused")
+            else:
+                self._top = 0
+        return self._push()
+
+    def _count(self, sent: int) -> None:
+        """`sent` more octets of `_out` are with the kernel."""
+        assert self._out is not None
+        self._out = self._out[sent:] if sent < len(self._out) else None
+        body = sent - self._top
+        if body > 0:
+            self._top = 0
+            self._sent += body
+        else:
+            self._top = -body
+
+    def _push(self) -> bool:
+        """Send what the socket takes now. True: the answer is out, and the next request may come."""
+        try:
+            if self._out is not None:
+                self._count(self._sock.send(self._out))
+            if self._out is None and self._body is not None:
+                self._push_file(self._body)
+        except _AGAIN:
+            return self._wait()
+        except OSError:
+            return self._finish("aborted")
+        except _Changed:
+            assert self._answer is not None
+            self._answer = self._answer._replace(detail="the file was changed while it was being sent")
+            return self._finish("failed")
+        if self._out is not None or self._body is not None:
+            self.deadline = self._server.clock() + STALLED
+            return self._wait()
+        return self._finish("ok" if isinstance(self._answer, Serve) else "refused")
+
+    def _push_file(self, body: Body) -> None:
+        """One slice of a big file; then other connections have their turn."""
+        size = min(self._stop - self._at, TLS_SLICE if self._secure else FILE_SLICE)
+        if not body.fresh():
+            raise _Changed
+        if self._secure:
+            # Read, not mapped: a file that shrinks while it is mapped would end the whole process.
+            view = _slice[:size]
+            if os.preadv(body.fd, [view], self._at) != size:
+                raise _Changed
+            sent = self._sock.send(view)
+        else:
+            sent = os.sendfile(self.fd, body.fd, self._at, size)
+            if not sent:
+                raise _Changed
+        self._at += sent
+        self._sent += sent
+        if self._at == self._stop:
+            self._body = None
+
+    def _writable(self) -> None:
+        if self._push():
+            self._serve()
+
+    def _wait(self) -> bool:
+        """The rest of the answer waits until the socket takes more."""
+        if not self.number:
+            self.deadline = self._server.clock() + STALLED
+            self._server.sending(self)
+            self._block(self._writable)
+        return False
+
+    def _finish(self, outcome: str) -> bool:
+        """Publish what became of the request. True: the connection is ready for the next one."""
+        asked, answer, session = self._asked, self._answer, self.session
+        assert asked is not None and answer is not None
+        if self.number:
+            self._server.sent(self)
+            self._unblock()
+        if self.held:
+            self._server.unhold(self)
+        self._asked = self._answer = self._out = self._body = None
+        complete = outcome in ("ok", "refused")
+        seconds = self._server.clock() - self._since
+        if isinstance(answer, Serve):
+            session.finished(self._request, answer, outcome, self._sent, seconds)
+            answer.body.close()
+        elif not isinstance(session, Refuse):
+            if complete and answer.reason is Reason.FAULT:
+                outcome = "failed"
+            session.finished(self._request, answer, outcome, 0, seconds)
+        if complete and asked.keep:
+            return True
+        if complete and (asked.unread or self.incoming.waiting):
+            self._linger()
+        else:
+            self.close(clean=complete)
+        return False
+
+    def _reject(self, error: ProtocolError) -> None:
+        """What came cannot be answered in its order: say so, and end."""
+        self._since = self._server.clock()
+        self._asked = asked = Asked()
+        asked.keep, asked.unread = False, True
+        self._request = Request(error.name)
+        self.incoming = Incoming()
+        self._begin(Refuse(Reason.BAD_REQUEST, str(error)))
+
+    def _cut_short(self, outcome: str, text: str) -> None:
+        """A request had begun and will never be complete: that is an event too."""
+        if self.incoming.begun and not isinstance(self.session, Refuse):
+            refuse = Refuse(Reason.BAD_REQUEST, text)
+            self.session.finished(Request(self.incoming.name), refuse, outcome, 0, 0.0)
+
+    # --- ending ------------------------------------------------------------------------------
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self.held:
+            return self.give_up()
+        if self._asked is not None:
+            self._finish("timeout")
+            return None
+        if self._phase == _SHAKING:
+            if self._hello:
+                return self._no_handshake(tls.explain(TimeoutError(), None, tls.Policy()))
+        elif self._phase in (_IN_HEAD, _IN_BODY):
+            self._cut_short("timeout", "the request did not come in time")
+            asked = Asked()
+            asked.keep = False
+            try:
+                self._sock.send(protocol.refusal(asked, Reason.BAD_REQUEST, time.time()))
+            except OSError:
+                return self.close()
+            return self._linger()
+        return self.close(clean=self._phase == _BETWEEN)
+
+    def end(self) -> None:
+        """The server stops: what is being sent counts as aborted."""
+        if self._asked is not None:
+            self._finish("aborted")
+        self.close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self._asked is None
+
+    def report(self) -> dict[str, object]:
+        """The running transfer, for the status page; may be called from any thread."""
+        answer = self._answer
+        phone = answer.phone if answer is not None else NOBODY
+        return {
+            "id": self.number, "proto": self.client.proto, "peer": self.client.address,
+            "name": answer.name if answer is not None else "", "bytes": self._sent,
+            "total": answer.body.size if isinstance(answer, Serve) else 0, "started": self.started,
+            "mac": phone.mac, "ext": phone.ext, "model": phone.model,
+        }  # fmt: skip
+
+    def _linger(self) -> None:
+        """Close our side, and read what is still coming: closing at once would destroy the answer."""
+        loop = self._server.loop
+        loop.remove_reader(self.fd)
+        try:
+            self._goodbye()
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return self.close()
+        if self._ended:
+            return self.close()
+        self._phase = _LINGERING
+        self.deadline = self._server.clock() + LINGER
+        loop.add_reader(self.fd, self._discard)
+        return None
+
+    def _discard(self) -> None:
+        try:
+            data = self._sock.recv(READ)
+        except _AGAIN:
+            return
+        except OSError:
+            data = b""
+        self._unwanted += len(data)
+        if not data or self._unwanted > LINGER_OCTETS:
+            self.close()
+
+    def _goodbye(self) -> None:
+        """Tell a TLS client that this is the end, and not a cut."""
+        if isinstance(self._sock, ssl.SSLSocket):
+            try:
+                self._sock.unwrap()
+            except (OSError, ValueError):
+                pass  # it is not waited for
+
+    def close(self, clean: bool = False) -> None:
+        """End the connection. `clean`: nothing was cut off, say so where TLS can."""
+        if self.fd < 0:
+            return
+        loop = self._server.loop
+        loop.remove_reader(self.fd)
+        self._unblock()
+        if clean and self._phase != _LINGERING:
+            self._goodbye()
+        self.fd = -1
+        self._sock.close()
+        if not isinstance(self.session, Refuse):
+            self.session.close()
+        self._server.closed(self)
+
+    def _block(self, then: Callable[[], None]) -> None:
+        """Call `then` when the socket takes more."""
+        if not self._writing:
+            self._writing = True
+            self._server.loop.add_writer(self.fd, then)
+
+    def _unblock(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._server.loop.remove_writer(self.fd)

@@ -1,0 +1,397 @@
+"""The HTTP and HTTPS servers: their ports, their connections, and the requests that wait for a slot."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import itertools
+import math
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import psutil
+
+from mv_iptel.config import Config
+from mv_iptel.events import Listening, Stream
+from mv_iptel.http import tls
+from mv_iptel.http.connection import HOLD, Connection
+from mv_iptel.library import Client, Library, Reason, Refuse
+
+BACKLOG = 1024
+ACCEPTED = 64  # connections taken in one turn of the loop
+RETRY = 30.0  # seconds before a port that is taken is tried again
+SWEEP = 1.0  # seconds between two looks at the deadlines
+MAX_HELD = 256  # requests that wait for a slot at once
+MAX_TURNED_AWAY = 64  # connections that wait for their 503 at once; beyond it they are closed
+MAX_ACTIVE = 500  # transfers told to the status page
+RETRY_AFTER = (1, 60)  # seconds, the least and the most that a refused client is told to wait
+
+_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_NO_FAMILY = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
+
+
+class Place(NamedTuple):
+    """Where the configuration wants a listener."""
+
+    proto: str  # http or https
+    host: str
+    port: int
+
+
+class Listener:
+    """One listening socket, or why there is none. `offer` is what a TLS port offers; None: plain HTTP."""
+
+    def __init__(self, place: Place, offer: tls.Policy | None):
+        self.place = place
+        self.offer = offer
+        self.sock: socket.socket | None = None
+        self.state = "off"  # off, up or failed
+        self.error = ""
+        self.closed = False  # it is no longer wanted: its connections end after their current request
+        self.retry_at = math.inf  # when a failed one is tried again, in the server's clock
+        self.port = place.port
+        self.label = f"{place.proto}:{place.port}"
+
+    @property
+    def tls(self) -> str:
+        """What it offers, in words; empty for plain HTTP."""
+        return str(self.offer) if self.offer is not None else ""
+
+    def bind(self) -> None:
+        """Open the socket. Raises OSError."""
+        host, port = self.place.host, self.place.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if os.name == "posix":  # elsewhere it would let two servers share a port
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
+            sock.bind((host, port))
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+        except OSError:
+            sock.close()
+            raise
+        self.sock = sock
+        self.port = sock.getsockname()[1]
+        self.label = f"{self.place.proto}:{self.port}"
+
+
+def wanted(config: Config) -> dict[Place, tls.Policy | None]:
+    """The listeners that a configuration asks for, and what each offers."""
+    hosts = config.settings.bind_address or ("0.0.0.0", "::")  # noqa: S104
+    places: dict[Place, tls.Policy | None] = {}
+    if config.http.run_http:
+        for port in (config.http.http_port, *config.http.http_alt_ports):
+            places.update({Place("http", host, port): None for host in hosts})
+    if config.https.run_https:
+        for port in (config.https.https_port, *config.https.https_alt_ports):
+            offer = tls.policy(config.https, port)
+            places.update({Place("https", host, port): offer for host in hosts})
+    return places
+
+
+def holder(port: int) -> str:
+    """Who has a TCP port, as far as the system tells us."""
+    try:
+        for found in psutil.net_connections("tcp"):
+            if found.status == psutil.CONN_LISTEN and found.laddr.port == port:
+                if found.pid is None:
+                    break
+                return f"{psutil.Process(found.pid).name()} (process {found.pid})"
+    except (psutil.Error, OSError):
+        pass
+    return "another process"
+
+
+class Server:
+    """All HTTP and HTTPS ports of one configuration, on the loop that `start` runs on.
+
+    `clock` gives seconds; deadlines are compared with it once in `SWEEP`.
+    """
+
+    def __init__(
+        self, config: Config, library: Library, stream: Stream, clock: Callable[[], float] = time.monotonic
+    ):
+        self.config = config
+        self.library = library
+        self.stream = stream
+        self.clock = clock
+        self.loop: asyncio.AbstractEventLoop
+        self.contexts = self._contexts(config)
+        self.failures = tls.Failures(stream.publish)
+        self.stopping = False
+        self._listeners: dict[Place, Listener] = {}
+        self._connections: set[Connection] = set()
+        self._turned_away = 0
+        self._active: dict[int, Connection] = {}
+        self._numbers = itertools.count(1)
+        self._held: dict[Connection, float] = {}  # in the order they came; until when
+        self._waking: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._quiet: asyncio.Event
+
+    def _contexts(self, config: Config) -> tls.Contexts:
+        return tls.Contexts(config.https.cert_file, config.https.key_file, self.stream.publish)
+
+    # --- what the daemon calls ---------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open every port. One that cannot be opened is failed, is told, and is tried again."""
+        self.loop = asyncio.get_running_loop()
+        self._quiet = asyncio.Event()
+        self.library.slots.on_end(self._slot_ended)
+        self._open_wanted()
+        self._sweeping = self.loop.call_later(SWEEP, self._sweep)
+
+    async def reload(self, config: Config) -> None:
+        """Serve by `config` from the next connection on. What is being sent goes on."""
+        https = (config.https.cert_file, config.https.key_file)
+        if https != self.contexts.files:
+            self.contexts = self._contexts(config)
+        self.config = config
+        places = wanted(config)
+        for place in [place for place in self._listeners if place not in places]:
+            listener = self._listeners.pop(place)
+            listener.closed = True
+            self._shut(listener)
+            self._say(listener, "off")
+            for connection in [c for c in self._connections if c.listener is listener and c.idle]:
+                connection.end()
+        self._open_wanted()
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Take no more connections; give what is being sent `grace` seconds to end."""
+        self.stopping = True
+        for listener in self._listeners.values():
+            self._shut(listener)
+        for connection in list(self._held):
+            connection.give_up()
+        for connection in [c for c in self._connections if c.idle]:
+            connection.end()
+        if self._connections and grace > 0:
+            try:
+                await asyncio.wait_for(self._quiet.wait(), grace)
+            except TimeoutError:
+                pass
+        for connection in list(self._connections):
+            connection.end()
+        for timer in (self._sweeping, self._waking):
+            if timer is not None:
+                timer.cancel()
+        for listener in self._listeners.values():
+            if listener.state == "up":
+                self._say(listener, "off")
+
+    def listeners(self) -> list[dict[str, object]]:
+        """Every port that is wanted: proto, address, port, state, error, tls. From any thread."""
+        return [
+            {"proto": one.place.proto, "address": one.place.host, "port": one.port, "state": one.state,
+             "error": one.error, "tls": one.tls, "buffer": 0}
+            for one in list(self._listeners.values())
+        ]  # fmt: skip
+
+    def active(self) -> list[dict[str, object]]:
+        """The transfers that take longer than one turn, at most 500. From any thread."""
+        return [connection.report() for connection in list(self._active.values())[:MAX_ACTIVE]]
+
+    # --- ports -------------------------------------------------------------------------------
+
+    def _open_wanted(self) -> None:
+        for place, offer in wanted(self.config).items():
+            listener = self._listeners.get(place)
+            if listener is None:
+                listener = self._listeners[place] = Listener(place, offer)
+            changed = listener.offer != offer
+            listener.offer = offer
+            if listener.state == "up" and not (offer is not None and self.config.https.refused):
+                if changed:
+                    self._say(listener, "up")
+                continue
+            self._open(listener)
+
+    def _open(self, listener: Listener) -> None:
+        """Bring a listener up, or say why not."""
+        refused = self.config.https.refused
+        if listener.offer is not None and refused:
+            self._shut(listener)
+            return self._fail(listener, refused, math.inf)
+        try:
+            if listener.offer is not None:
+                self.contexts.get(listener.offer, self.clock())
+            if listener.sock is None:
+                listener.bind()
+        except tls.CertificateError as error:
+            return self._fail(listener, str(error))
+        except PermissionError:
+            text = (
+                f"this process may not open port {listener.place.port}: restart needed, as root or with "
+                "the capability to bind low ports"
+            )
+            return self._fail(listener, text, math.inf)
+        except OSError as error:
+            if error.errno in _NO_FAMILY and not self.config.settings.bind_address:
+                del self._listeners[listener.place]  # a host without IPv6 misses nothing
+                return None
+            if error.errno != errno.EADDRINUSE:
+                return self._fail(listener, f"cannot listen: {error.strerror or error}")
+            if listener.state == "failed":  # who holds it was told; finding out costs a look at every process
+                listener.retry_at = self.clock() + RETRY
+                return None
+            text = f"port {listener.place.port} is taken by {holder(listener.place.port)}; "
+            return self._fail(listener, text + f"tried again every {RETRY:.0f} s")
+        assert listener.sock is not None
+        self.loop.add_reader(listener.sock.fileno(), self._accept, listener)
+        self._say(listener, "up")
+        return None
+
+    def _fail(self, listener: Listener, error: str, retry_at: float | None = None) -> None:
+        listener.retry_at = self.clock() + RETRY if retry_at is None else retry_at
+        if (listener.state, listener.error) != ("failed", error):
+            self._say(listener, "failed", error)
+
+    def _shut(self, listener: Listener) -> None:
+        if listener.sock is not None:
+            self.loop.remove_reader(listener.sock.fileno())
+            listener.sock.close()
+            listener.sock = None
+
+    def _say(self, listener: Listener, state: str, error: str = "") -> None:
+        listener.state, listener.error = state, error
+        self.stream.publish(
+            Listening(
+                listener.place.proto, listener.place.host, listener.port, state, error, tls=listener.tls
+            )
+        )
+
+    # --- connections -------------------------------------------------------------------------
+
+    def _accept(self, listener: Listener) -> None:
+        for _ in range(ACCEPTED):
+            assert listener.sock is not None
+            try:
+                sock, peer = listener.sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if error.errno not in _SHORT:
+                    continue
+                # Out of descriptors: waiting beats asking the kernel again and again.
+                self.loop.remove_reader(listener.sock.fileno())
+                self.loop.call_later(SWEEP, self._accept_again, listener)
+                return
+            self._admit(listener, sock, peer)
+
+    def _accept_again(self, listener: Listener) -> None:
+        if listener.sock is not None:
+            self.loop.add_reader(listener.sock.fileno(), self._accept, listener)
+
+    def _admit(self, listener: Listener, sock: socket.socket, peer: tuple[str, int]) -> None:
+        address = peer[0].partition("%")[0]
+        if address.startswith("::ffff:") and "." in address:
+            address = address[7:]
+        client = Client(address, peer[1], listener.place.proto, listener.label)
+        session = self.library.admit(client)
+        if isinstance(session, Refuse):
+            if session.reason is Reason.BANNED or self._turned_away >= MAX_TURNED_AWAY:
+                sock.close()
+                return
+            self._turned_away += 1
+        try:
+            sock.setblocking(False)
+            if listener.sock is None or os.name != "posix":
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            pass
+        self._connections.add(Connection(self, listener, sock, client, session))
+
+    def closed(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+        if isinstance(connection.session, Refuse):
+            self._turned_away -= 1
+        if self.stopping and not self._connections:
+            self._quiet.set()
+
+    def sending(self, connection: Connection) -> None:
+        """A transfer takes more than one turn."""
+        connection.number = next(self._numbers)
+        connection.started = time.time()
+        self._active[connection.number] = connection
+
+    def sent(self, connection: Connection) -> None:
+        """That transfer has ended."""
+        self._active.pop(connection.number, None)
+        connection.number = 0
+
+    def tick(self, now: float) -> None:
+        """End what is past its deadline, and try failed ports again. Times are those of `clock`."""
+        for connection in [c for c in self._connections if c.deadline <= now]:
+            connection.expire()
+        for listener in [one for one in self._listeners.values() if one.state == "failed"]:
+            if now >= listener.retry_at and not self.stopping:
+                self._open(listener)
+
+    def _sweep(self) -> None:
+        self._sweeping = self.loop.call_later(SWEEP, self._sweep)
+        self.tick(self.clock())
+
+    # --- waiting for a slot ------------------------------------------------------------------
+
+    def hold(self, connection: Connection) -> bool:
+        """Let a request wait for a slot. False: too many wait already."""
+        if self.stopping or len(self._held) >= MAX_HELD:
+            return False
+        connection.held = True
+        connection.deadline = self._held[connection] = self.clock() + HOLD
+        self._arm()
+        return True
+
+    def unhold(self, connection: Connection) -> None:
+        """It no longer waits."""
+        connection.held = False
+        self._held.pop(connection, None)
+
+    def retry(self) -> int:
+        """Seconds after which a client that found no slot should ask again."""
+        until = self.library.slots.next_end()
+        least, most = RETRY_AFTER
+        return most if until is None else min(most, max(least, math.ceil(until)))
+
+    def _slot_ended(self) -> None:
+        """A slot was freed by hand; called from any thread."""
+        if self._held and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._wake)
+
+    def _arm(self) -> None:
+        """Come back when a slot may have ended, or when the first in the row has waited long enough."""
+        if self._waking is not None:
+            self._waking.cancel()
+            self._waking = None
+        if not self._held:
+            return
+        wait = next(iter(self._held.values())) - self.clock()
+        until = self.library.slots.next_end()
+        if until is not None:
+            wait = min(wait, until + 0.01)  # behind the end, not a hair before it
+        self._waking = self.loop.call_later(max(wait, 0.01), self._wake)
+
+    def _wake(self) -> None:
+        """Ask again for those who wait, the first first."""
+        now = self.clock()
+        room = self.library.slots.next_end() == 0.0
+        for connection, until in list(self._held.items()):
+            if connection not in self._held:
+                continue
+            if room and connection.ask_again():
+                room = self.library.slots.next_end() == 0.0
+            elif now >= until:
+                connection.give_up()
+        self._arm()
