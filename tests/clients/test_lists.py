@@ -27,7 +27,8 @@ def ask(proto, program):
 @pytest.fixture
 def folder(daemon, proto):
     """The protocol's data directory with a script, settings, their substitutes and the pilot's list."""
-    folder = {"tftp": daemon.home.tftp_data, "http": daemon.home.http_data, "https": daemon.home.https_data}[proto]
+    home = daemon.home
+    folder = {"tftp": home.tftp_data, "http": home.http_data, "https": home.https_data}[proto]
     for name in ("46xxupgrade.scr", "46xxsettings.txt", "96xxupgrade.txt", "fw.bin"):
         daemon.write(folder, name, f"new {name}\n".encode())
     daemon.write(folder, "fxd_upgrade.scr", b"old script\n")
