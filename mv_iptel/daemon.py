@@ -99,8 +99,11 @@ class Daemon:
         handler = _Faults(self.stream)
         logging.getLogger().addHandler(handler)
         watching = Watching(self._changed)
-        write_check_files(config)
         self.stream.start()
+        # `serve --dir` leaves the folder that it was given as it is.
+        for folder, error in write_check_files(config) if config.file else ():
+            text = f"the watchdog's file cannot be written ({error.strerror}); make the directory writable"
+            self.stream.publish(Notice("check-file", text, source=str(folder)))
         try:
             self.tftp.start()
             await self.http.start()
