@@ -1,1 +1,1 @@
-"""Side by side with other servers: the same files, the same clients, every byte compared. Run with `make bench`."""
+"""Side by side with other servers: same files, same clients, every byte compared. Run with `make bench`."""

@@ -23,15 +23,29 @@ GROUPS = ("tftp", "http", "beside")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--rounds", type=click.IntRange(1, 99), default=3, show_default=True, help="Runs of each case and server.")
+@click.option(
+    "--rounds", type=click.IntRange(1, 99), default=3, show_default=True, help="Runs of each case and server."
+)
 @click.option("--quick", is_flag=True, help="One round, short HTTP runs: is everything in working order?")
 @click.option("--seconds", type=float, default=4.0, show_default=True, help="How long an HTTP run asks.")
-@click.option("--only", default="", metavar="LIST", help="Groups (tftp, http, beside) or cases, with commas between.")
+@click.option(
+    "--only", default="", metavar="LIST", help="Groups (tftp, http, beside) or cases, with commas between."
+)
 @click.option("--servers", default="", metavar="LIST", help="Only these servers, with commas between.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Every run's figures into this file.")
-@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), help="The tables into this file.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Every run's figures into this file."
+)
+@click.option(
+    "--markdown", "markdown_file", type=click.Path(path_type=Path), help="The tables into this file."
+)
 def main(
-    rounds: int, quick: bool, seconds: float, only: str, servers: str, json_file: Path | None, markdown_file: Path | None
+    rounds: int,
+    quick: bool,
+    seconds: float,
+    only: str,
+    servers: str,
+    json_file: Path | None,
+    markdown_file: Path | None,
 ) -> None:
     """Side by side with tftpd-hpa, dnsmasq and nginx on loopback, every byte compared.
 
@@ -62,7 +76,9 @@ def main(
                 key = (case.key, server.name)
                 if key in problems or (names and server.name not in names):
                     continue
-                progress.print(f"[dim]{case.key:9} round {number} of {rounds}  {server.name}[/dim]", highlight=False)
+                progress.print(
+                    f"[dim]{case.key:9} round {number} of {rounds}  {server.name}[/dim]", highlight=False
+                )
                 try:
                     with running(server, SCRATCH, bench.files) as started:
                         figures = measure(case, bench, started)
@@ -74,12 +90,23 @@ def main(
                 runs.setdefault(key, []).append(figures | derive(case, figures))
                 raw.append({"case": case.key, "server": server.name, "round": number, **figures})
 
-    used = list({server.name: server for case in chosen for server in case.servers if not server.missing()}.values())
+    used = list(
+        {
+            server.name: server
+            for case in chosen
+            for server in case.servers
+            if (case.key, server.name) in runs
+        }.values()
+    )
     facts = machine.facts(used, _accounting())
     verdicts = judge(runs)
     tables = report.grids(runs, problems, verdicts)
     said = [f"{case}, {server}: {text}" for (case, server), text in problems.items()]
-    notes = [*report.legend({case for case, _ in runs}), f"Medians of {rounds} alternating rounds (extremes).", *said]
+    notes = [
+        *report.legend({case for case, _ in runs}),
+        f"Medians of {rounds} alternating rounds (extremes).",
+        *said,
+    ]
     report.show(console, facts, tables, notes)
     if json_file:
         told = [{**vars(v), "verdict": v.word} for v in verdicts]

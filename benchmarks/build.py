@@ -28,7 +28,9 @@ class Generators:
 def build(target: Path) -> Generators:
     """Compiles what is older than its source into `target`. Raises BuildError."""
     if shutil.which("gcc") is None:
-        raise BuildError("gcc is missing (Debian package gcc): the load generators are C and are built on the spot")
+        raise BuildError(
+            "gcc is missing (Debian package gcc): the load generators are C and are built on the spot"
+        )
     target.mkdir(parents=True, exist_ok=True)
     tftpload, httpload, plain = target / "tftpload", target / "httpload", target / "httpload-without-tls"
     _compile("tftpload.c", tftpload)
@@ -43,7 +45,9 @@ def build(target: Path) -> Generators:
     return Generators(tftpload, httpload, True)
 
 
-def _compile(source: str, target: Path, defines: tuple[str, ...] = (), libraries: tuple[str, ...] = ()) -> None:
+def _compile(
+    source: str, target: Path, defines: tuple[str, ...] = (), libraries: tuple[str, ...] = ()
+) -> None:
     origin = SOURCES / source
     if target.exists() and target.stat().st_mtime >= origin.stat().st_mtime:
         return
@@ -59,6 +63,10 @@ def _openssl_installed() -> bool:
     """Installs OpenSSL's headers where root and apt are there."""
     if os.name != "posix" or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return False
-    command = ["apt-get", "install", "-y", "--no-install-recommends", "libssl-dev"]
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(command, capture_output=True, env=quiet, timeout=300).returncode == 0
+    update = ["apt-get", "update", "-qq"]
+    install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "libssl-dev"]
+    return all(
+        subprocess.run(command, capture_output=True, env=quiet, timeout=300).returncode == 0
+        for command in (update, install)
+    )

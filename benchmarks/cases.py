@@ -90,7 +90,9 @@ def run(command: list[str], limit: float) -> Figures:
     except ValueError as error:
         raise RunError(f"{Path(command[0]).name}: {done.stderr.strip() or 'said nothing'}") from error
     if done.returncode:
-        raise RunError(f"{figures['failed']} failed, {figures['wrong']} with a wrong byte: {figures['error']}")
+        raise RunError(
+            f"{figures['failed']} failed, {figures['wrong']} with a wrong byte: {figures['error']}"
+        )
     return figures
 
 
@@ -169,14 +171,14 @@ CASES = (
         "e", "tftp", "1,500 clients at once, 64 KiB each, 512 B blocks", _ALL,
         _tftpload("-n", "1500", name=SMALL, limit=90), 90,
     ),
-    Case("http-4k", "http", "HTTP, 4 KiB settings, 50 connections", _WEB, _http(SETTINGS), 60),
-    Case("http-5m", "http", "HTTP, 5 MiB firmware, 50 connections", _WEB, _http(FIRMWARE), 60),
-    Case("https-4k", "http", "HTTPS, 4 KiB settings, 50 connections", _WEB, _http(SETTINGS, True), 60, tls=True),
-    Case("https-5m", "http", "HTTPS, 5 MiB firmware, 50 connections", _WEB, _http(FIRMWARE, True), 60, tls=True),
+    Case("http-4k", "http", "HTTP, 4 KiB settings", _WEB, _http(SETTINGS), 60),
+    Case("http-5m", "http", "HTTP, 5 MiB firmware", _WEB, _http(FIRMWARE), 60),
+    Case("https-4k", "http", "HTTPS, 4 KiB settings", _WEB, _http(SETTINGS, True), 60, tls=True),
+    Case("https-5m", "http", "HTTPS, 5 MiB firmware", _WEB, _http(FIRMWARE, True), 60, tls=True),
     Case("alone", "beside", "case b with nothing beside it", (MV_IPTEL,), _STORM, 90),
     Case(
-        "nice", "beside", f"case b while a process at nice 19 inflates and hashes {BESIDE_WORK} MiB", (MV_IPTEL,),
-        _STORM, 90, beside=_beside_work,
+        "nice", "beside", f"case b while a process at nice 19 inflates and hashes {BESIDE_WORK} MiB",
+        (MV_IPTEL,), _STORM, 90, beside=_beside_work,
     ),
     Case(
         "web", "beside", f"case b while {BESIDE_RATE:,} HTTP requests a second are answered", (MV_IPTEL,),

@@ -34,7 +34,7 @@ class Files:
         return f"{'/' if path else ''}{name}={self.root / name}"
 
     def link_into(self, folder: Path) -> None:
-        """The same files, the same pages in the kernel's cache, for a server that wants them somewhere else."""
+        """The same files, the same pages in the kernel's cache, for a server that wants them elsewhere."""
         for origin in self.root.iterdir():
             target = folder / origin.name
             target.unlink(missing_ok=True)
@@ -69,7 +69,9 @@ def _certificate(certificate: Path, key: Path) -> None:
     private = rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    names = x509.SubjectAlternativeName(
+        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    )
     made = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -25,8 +25,8 @@ class Meter(Protocol):
 
 
 class Group:
-    """A control group, version 1 or 2. in.tftpd's parent ignores SIGCHLD, so that neither wait4 nor /proc ever
-    shows what its children used; the group does."""
+    """A control group, version 1 or 2: it also counts the children of in.tftpd, whose parent ignores SIGCHLD,
+    so that neither wait4 nor /proc ever shows what they used."""
 
     kind = "control group"
     exact = True
@@ -61,8 +61,8 @@ class Group:
 
 
 class Tree:
-    """The process tree as /proc shows it, looked at every 20 ms: what a child used since the last look before its
-    end is lost, so the figure is a lower bound for servers that fork."""
+    """The process tree as /proc shows it, looked at every 20 ms: what a child used after the last look is
+    lost, so the figure is a lower bound for servers that fork."""
 
     kind = "process tree"
     exact = False
@@ -134,7 +134,12 @@ def _parents() -> list[Path]:
         return []
     version1 = [Path(m[1]) for m in mounts if m[2] == "cgroup" and "cpuacct" in m[3].split(",")]
     version2 = [Path(m[1]) for m in mounts if m[2] == "cgroup2"]
-    ours1 = [root / place.lstrip("/") for root in version1 for _, names, place in own if "cpuacct" in names.split(",")]
+    ours1 = [
+        root / place.lstrip("/")
+        for root in version1
+        for _, names, place in own
+        if "cpuacct" in names.split(",")
+    ]
     ours2 = [root / place.lstrip("/") for root in version2 for number, _, place in own if number == "0"]
     return [*version1, *ours1, *version2, *ours2]
 

@@ -122,7 +122,14 @@ def markdown(facts: dict[str, str], tables: list[Grid], notes: list[str], headin
     """For docs/evidence."""
     parts = [f"# {heading}", "", *(f"- {name}: {value}" for name, value in facts.items())]
     for title, head, rows in tables:
-        parts += ["", f"## {title}", "", _line(head), _line("---" for _ in head), *(_line(row) for row in rows)]
+        parts += [
+            "",
+            f"## {title}",
+            "",
+            _line(head),
+            _line("---" for _ in head),
+            *(_line(row) for row in rows),
+        ]
     parts += ["", *(f"- {note}" for note in notes)]
     return "\n".join(parts) + "\n"
 

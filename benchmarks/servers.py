@@ -38,7 +38,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Server:
-    """One program. `plan` writes its configuration into a scratch folder. `missing` says why it cannot run, or ''."""
+    """One program. `plan` writes its configuration into a folder. `missing` says why it cannot run, or ''."""
 
     name: str
     plan: Callable[[Path, Files], Plan]
@@ -106,7 +106,7 @@ def _accepts(address: str, port: int) -> bool:
 
 
 def _answers(address: str, port: int) -> bool:
-    """A request for a file that is not there gets an error packet: nothing is left over for the measurement."""
+    """A request for a file that is not there gets an error packet and leaves nothing behind."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.settimeout(0.3)
         try:
@@ -150,9 +150,9 @@ def _tftpd(folder: Path, files: Files) -> Plan:
 def _dnsmasq(folder: Path, files: Files) -> Plan:
     """dnsmasq cannot be told another port than 69; an address of its own keeps it out of everybody's way."""
     command = [
-        find("dnsmasq") or "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root",
-        "--enable-tftp", f"--tftp-root={files.root}", "--tftp-max=5000", "--listen-address=127.0.0.69",
-        "--bind-interfaces", f"--log-facility={folder / 'log'}", "--pid-file=",
+        find("dnsmasq") or "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0",
+        "--user=root", "--enable-tftp", f"--tftp-root={files.root}", "--tftp-max=5000",
+        "--listen-address=127.0.0.69", "--bind-interfaces", f"--log-facility={folder / 'log'}", "--pid-file=",
     ]  # fmt: skip
     return Plan(command, address="127.0.0.69", tftp=69)
 
@@ -185,11 +185,15 @@ http {{
     }}
 }}
 """)
-    return Plan([find("nginx") or "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")], http=http, https=https)
+    return Plan(
+        [find("nginx") or "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")],
+        http=http,
+        https=https,
+    )
 
 
 def _ours(folder: Path, files: Files) -> Plan:
-    """A complete home as `init` makes it, with journal, inventory and status; only ports and certificate are the
+    """A complete home as `init` makes it, with journal, inventory and status; ports and certificate are the
     bench's, and FTP is off."""
     program = str(Path(sys.executable).parent / "mv-iptel")
     home = folder / "home"
@@ -198,11 +202,16 @@ def _ours(folder: Path, files: Files) -> Plan:
         init = [program, "init", str(home), "--name", "bench", "--address", HERE]
         done = subprocess.run(init, capture_output=True, text=True, timeout=120)
         if done.returncode or not ini.exists():
-            raise ServerError(f"mv-iptel init ended with {done.returncode}: {(done.stdout + done.stderr)[-600:]}")
+            raise ServerError(
+                f"mv-iptel init ended with {done.returncode}: {(done.stdout + done.stderr)[-600:]}"
+            )
     for name in ("TFTPdata", "HTTPdata", "HTTPSdata"):
         files.link_into(home / "MV_IPTel" / "data" / name)
     plan = Plan(
-        [program, "serve", "--home", str(home)], tftp=free_port(socket.SOCK_DGRAM), http=free_port(), https=free_port()
+        [program, "serve", "--home", str(home)],
+        tftp=free_port(socket.SOCK_DGRAM),
+        http=free_port(),
+        https=free_port(),
     )
     off = {"FTP": {"RunFTP": "0"}, "FTPS": {"RunFTPS": "0"}}
     on = {
@@ -249,7 +258,10 @@ def _our_version() -> str:
 
 
 TFTPD = Server(
-    "tftpd-hpa", _tftpd, lambda: _first_line("/usr/sbin/in.tftpd", "-V"), _needs("in.tftpd", "tftpd-hpa", root=True)
+    "tftpd-hpa",
+    _tftpd,
+    lambda: _first_line("/usr/sbin/in.tftpd", "-V"),
+    _needs("in.tftpd", "tftpd-hpa", root=True),
 )
 DNSMASQ = Server(
     "dnsmasq", _dnsmasq, lambda: _first_line("/usr/sbin/dnsmasq", "--version").split("  ")[0],

@@ -77,12 +77,28 @@ JUDGES: tuple[Callable[[Runs], Verdict], ...] = (
     _nobody_asks_twice,
     Target("e: wall time / dnsmasq", "e", "wall", ("e", "dnsmasq"), 0.5, False).judge,
     Target("c: CPU per MiB / tftpd-hpa", "c", "ms_per_mib", ("c", "tftpd-hpa"), 0.5, False).judge,
-    Target("HTTP 4 KiB: requests per CPU second / nginx", "http-4k", "req_per_cpu", ("http-4k", "nginx"), 0.3, True).judge,
-    Target("HTTP 5 MiB: bytes per CPU second / nginx", "http-5m", "mib_per_cpu", ("http-5m", "nginx"), 0.9, True).judge,
-    Target("HTTPS 5 MiB: bytes per CPU second / nginx", "https-5m", "mib_per_cpu", ("https-5m", "nginx"), 0.8, True).judge,
+    Target(
+        "HTTP 4 KiB: requests per CPU second / nginx",
+        "http-4k",
+        "req_per_cpu",
+        ("http-4k", "nginx"),
+        0.3,
+        True,
+    ).judge,
+    Target(
+        "HTTP 5 MiB: bytes per CPU second / nginx", "http-5m", "mib_per_cpu", ("http-5m", "nginx"), 0.9, True
+    ).judge,
+    Target(
+        "HTTPS 5 MiB: bytes per CPU second / nginx",
+        "https-5m",
+        "mib_per_cpu",
+        ("https-5m", "nginx"),
+        0.8,
+        True,
+    ).judge,
     Target("b beside work at nice 19: wall time / alone", "nice", "wall", ("alone", OURS), 1.5, False).judge,
     _beside_web,
-)  # fmt: skip
+)
 
 
 def judge(runs: Runs) -> list[Verdict]:

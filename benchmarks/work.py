@@ -13,7 +13,7 @@ MIB = 1024 * 1024
 
 
 def main() -> None:
-    """Argument: how many MiB at least. Says `ready`, works that much again and again until SIGTERM, says how much."""
+    """Argument: MiB. Says `ready`, works that much, again and again until SIGTERM, then says how much."""
     wanted = int(sys.argv[1])
     os.nice(19)
     # Firmware is about half compressible.
