@@ -418,7 +418,7 @@ def _scripts(config: Config) -> Iterator[Finding]:
 def _combinations(config: Config) -> Iterator[Finding]:
     settings, http = config.settings, config.http
     if settings.max_clients and not settings.client_session_time:
-        text = f"slots have no end: only the first {settings.max_clients} addresses are ever served; write 600 or so"
+        text = f"slots have no end: only the first {settings.max_clients} clients are served; write 600 or so"
         yield config.finding("Settings", "ClientSessionTime", text)
     if http.backup_auth == "snmp" and not config.snmp.use_snmp:
         text = "is snmp while UseSNMP=0, so no backup over HTTP is accepted; write pin, basic or none"

@@ -198,9 +198,14 @@ def certs_ca(home: Home, as_json: bool, name: str, force: bool) -> None:
 @certs.command(name="server")
 @click.option("--name", "names", multiple=True, help="A further DNS name; may be repeated.")
 @click.option("--address", "addresses", multiple=True, help="A further address; may be repeated.")
+@click.option("--forget", is_flag=True, help="Leave out what only the present certificate names.")
 @common
-def certs_server(home: Home, as_json: bool, names: tuple[str, ...], addresses: tuple[str, ...]) -> None:
+def certs_server(
+    home: Home, as_json: bool, names: tuple[str, ...], addresses: tuple[str, ...], forget: bool
+) -> None:
     """Make a new server certificate with a new key, for this host's names and addresses.
+
+    What the present certificate names stays named: a shared address is not on this host at all times.
 
     \b
     Examples:
@@ -212,7 +217,12 @@ def certs_server(home: Home, as_json: bool, names: tuple[str, ...], addresses: t
     if wrong:
         end(USAGE, f"{wrong[0]!r} is not a DNS name")
     try:
-        every = certificates.host_names([*names, loaded.settings.server_name], addresses)
+        old = certificates.Names((), ())
+        if not forget and loaded.https.cert_file.exists():
+            old = certificates.names_of(certificates.load_chain(loaded.https.cert_file)[0])
+        every = certificates.host_names(
+            [*names, loaded.settings.server_name, *old.dns], [*addresses, *old.addresses]
+        )
         certificates.make_server(home, every, loaded.https.cert_file, loaded.https.key_file)
     except (certificates.CertError, OSError) as error:
         end(USAGE, str(error))

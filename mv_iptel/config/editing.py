@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from mv_iptel.config import keys, lines
@@ -14,30 +15,34 @@ def changed(text: str, values: Mapping[tuple[str, str], str]) -> str:
     Comments, order and blanks stay. A key that is not there is put at the end of its section, a section
     that is not there at the end of the file. Of repeated keys the last one, which counts, is changed.
     """
-    out = text.split("\n")
+    # As `lines.read` counts them, each with its own line end.
+    out = [line for line in re.findall(r"[^\r\n]*(?:\r\n|\r|\n|\Z)", text) if line]
+    end = "\r\n" if "\r\n" in text else "\n"
     left = {(section.lower(), key.lower()): (section, key, value) for (section, key), value in values.items()}
-    ends: dict[str, int] = {}  # section to the last of its lines that means something
+    last: dict[str, int] = {}  # section to the last of its lines that means something
     at: dict[tuple[str, str], int] = {}
     for item in lines.read(text.encode("utf-8")):
         section = item.section.lower()
-        ends[section] = item.line
+        last[section] = item.line
         if isinstance(item, lines.Entry):
             at[section, item.key.lower()] = item.line
     for place in [place for place in left if place in at]:
-        index = at[place] - 1
-        before, sign, old = out[index].partition("=")
-        gap = old[: len(old) - len(old.lstrip())] if old.strip() else ""
-        ending = "\r" if out[index].endswith("\r") else ""
-        out[index] = f"{before}{sign}{gap}{left.pop(place)[2]}{ending}"
+        line = out[at[place] - 1]
+        before, sign, old = line.partition("=")
+        body = old.rstrip("\r\n")
+        gap = body[: len(body) - len(body.lstrip())] if body.strip() else " " * body.startswith(" ")
+        out[at[place] - 1] = f"{before}{sign}{gap}{left.pop(place)[2]}{old[len(body) :]}"
+    if left and out and out[-1][-1] not in "\r\n":
+        out[-1] += end
+    # From the bottom up, so that the line numbers above stay true.
     for (section, _), (name, key, value) in sorted(
-        left.items(), key=lambda one: -ends.get(one[0][0], 1 << 30)
+        left.items(), key=lambda one: (last.get(one[0][0], len(out) + 1), one[0]), reverse=True
     ):
-        if section in ends:
-            out.insert(ends[section], f"{key}={value}")
-        else:
-            out += [f"[{name}]", f"{key}={value}"]
-            ends[section] = len(out)
-    return "\n".join(out)
+        if section not in last:
+            out.append(f"[{name}]{end}")
+            last[section] = len(out)
+        out.insert(last[section], f"{key}={value}{end}")
+    return "".join(out)
 
 
 def template(home: Home, **choices: str) -> str:

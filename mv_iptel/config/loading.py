@@ -91,7 +91,9 @@ def load(home: Home, file: Path | None = None) -> Config:
     parts, where, findings = _read(home, path, keys.SERVER)
     config = _finish(Config(home=home, file=path, lines=where, **parts)) if parts else None
     if config is not None:
-        findings = [*findings, *_across(config)]
+        bad = {(one.section, one.key) for one in findings if one.level == "error"}
+        # A key whose value is bad has its default by now; what that one means is nobody's question.
+        findings = [*findings, *(one for one in _across(config) if (one.section, one.key) not in bad)]
     findings.sort(key=lambda one: one.line)
     if config is None or any(one.level == "error" for one in findings):
         raise ConfigError(tuple(findings))
