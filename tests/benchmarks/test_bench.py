@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
@@ -155,23 +153,38 @@ def test_a_whole_run_of_a_case(start, generators, files):
     assert 0 < found["cpu"] < 10
 
 
-def test_meter_counts_children_that_nobody_waits_for(tmp_path):
-    """What in.tftpd does: SIGCHLD ignored, the work is the children's."""
+@pytest.fixture
+def output(tmp_path):
+    """A named pipe for a server's output: (path, reader). It ends when every process that holds it has ended."""
+    path = tmp_path / "output"
+    os.mkfifo(path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    with os.fdopen(descriptor) as reader:
+        yield path, reader
+
+
+def test_meter_counts_children_that_nobody_waits_for(output):
+    """What in.tftpd does: SIGCHLD is ignored, the work is the children's."""
     program = """
 import os, signal, time
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+reading, writing = os.pipe()
 for _ in range(2):
     if os.fork() == 0:
         while time.process_time() < 0.3: pass
         os._exit(0)
-time.sleep(60)
+os.close(writing)
+os.read(reading, 1)
+print("done", flush=True)
+signal.pause()
 """
+    path, reader = output
     meter = metering.meter("test")
     try:
-        process = meter.start([sys.executable, "-c", program], tmp_path / "output")
-        wait(lambda: meter.seconds() >= 0.5)
-        assert process.poll() is None
-        assert meter.seconds() < 3
+        process = meter.start([sys.executable, "-c", program], path)
+        assert reader.readline() == "done\n"
+        assert 0.5 <= meter.seconds() < 3
     finally:
         meter.close()
     assert process.poll() is not None
@@ -179,22 +192,14 @@ time.sleep(60)
         assert not meter.path.exists()
 
 
-def test_tree_is_ended_with_its_children(tmp_path):
-    output = tmp_path / "output"
-    tree = metering.Tree()
-    tree.start(["sh", "-c", "sleep 300 & echo $!; wait"], output)
-    wait(lambda: output.read_text().strip())
-    child = psutil.Process(int(output.read_text()))
-    tree.close()
-    wait(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
-
-
-def wait(condition: Callable[[], object]) -> None:
-    """Until something outside this process has happened."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in 30 s"
-        time.sleep(0.01)
+@pytest.mark.parametrize("make", [metering.Tree, lambda: metering.meter("test")], ids=["tree", "usual"])
+def test_a_server_is_ended_with_its_children(make, output):
+    path, reader = output
+    meter = make()
+    meter.start(["sh", "-c", "sleep 300 & echo started; wait"], path)
+    assert reader.readline() == "started\n"
+    meter.close()
+    assert reader.read() == ""  # would wait as long as the child lives
 
 
 def runs(**figures: list[float]) -> dict:
