@@ -155,7 +155,7 @@ def test_a_whole_run_of_a_case(start, generators, files):
 
 @pytest.fixture
 def output(tmp_path):
-    """A named pipe for a server's output: (path, reader). It ends when every process that holds it has ended."""
+    """A named pipe for a server's output: (path, reader). It ends when all that hold it have ended."""
     path = tmp_path / "output"
     os.mkfifo(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
