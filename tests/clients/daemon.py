@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mv_iptel.config.editing import changed
 from mv_iptel.home import Home
 
 COMMAND = Path(sys.executable).with_name("mv-iptel")
@@ -46,20 +46,7 @@ def free_ports(count: int) -> list[int]:
 
 def set_keys(file: Path, keys: Ini) -> None:
     """Set `(section, key): value` in an ini file, as an administrator with an editor would."""
-    text = file.read_text("utf-8")
-    for (section, key), value in keys.items():
-        head = re.search(rf"^\[{section}\].*$", text, re.MULTILINE)
-        if head is None:
-            text += f"\n[{section}]\n{key}={value}\n"
-            continue
-        begin = head.end()
-        following = re.search(r"^\[", text[begin:], re.MULTILINE)
-        end = begin + following.start() if following else len(text)
-        line, body = f"{key}={value}", text[begin:end]
-        present = re.search(rf"^{key}[ \t]*=.*$", body, re.MULTILINE)
-        body = f"{body[: present.start()]}{line}{body[present.end() :]}" if present else f"\n{line}{body}"
-        text = text[:begin] + body + text[end:]
-    file.write_text(text, "utf-8")
+    file.write_text(changed(file.read_text("utf-8"), {key: str(value) for key, value in keys.items()}), "utf-8")
 
 
 def wait_for(what: str, ready: Callable[[], object], patience: float = PATIENCE) -> object:

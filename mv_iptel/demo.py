@@ -1,0 +1,186 @@
+"""What `make run` shows: a scratch home, the real server, and two simulated phones that boot from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mv_iptel.config.editing import changed
+from mv_iptel.home import Home
+from mv_iptel.phones.boot import Report, Servers, drive, play
+from mv_iptel.phones.families import Handset
+from mv_iptel.phones.live import Live, tls_context
+from mv_iptel.phones.sample import write_firmware
+
+HOST = "127.0.0.1"
+OFFSET = 6000  # added to the standard ports, so that nobody needs root for a first look
+STATUS = 6090
+UP = 30.0  # seconds for the server to be up, on a busy machine
+END = 15.0  # seconds for it to end: running transfers get 5
+
+console = Console(highlight=False)
+
+
+class DemoError(Exception):
+    """Why there is nothing to show; the argument says what to do about it."""
+
+
+def command(*arguments: str) -> list[str]:
+    """`mv-iptel` of this very environment."""
+    return [str(Path(sys.executable).with_name("mv-iptel")), *arguments]
+
+
+def make_home(home: Home, offset: int, status: int) -> None:
+    """A fresh home, by `mv-iptel init`, with firmware that the sample scripts order."""
+    shutil.rmtree(home.root, ignore_errors=True)
+    init = command("init", str(home.root), "--name", "localhost", "--address", HOST)
+    done = subprocess.run([*init, "--ports-offset", str(offset)], capture_output=True, text=True)
+    if done.returncode:
+        raise DemoError(f"init failed:\n{done.stdout}{done.stderr}")
+    if status != STATUS:
+        ini = home.ini.read_text("utf-8")
+        home.ini.write_text(changed(ini, {("Settings", "StatusPort"): str(status)}), "utf-8")
+    write_firmware([home.tftp_data, home.http_data])
+
+
+def start(home: Home, status: int) -> subprocess.Popen[bytes]:
+    """`mv-iptel serve`, up: every listener answers. What it prints goes to serve.log in the home."""
+    log = home.root / "serve.log"
+    with log.open("wb") as output:
+        # A group of its own: Ctrl-C is for us, who then end it in order.
+        server = subprocess.Popen(
+            command("serve", "--home", str(home.root)),
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    limit = time.monotonic() + UP
+    while time.monotonic() < limit:
+        if server.poll() is not None:
+            raise DemoError(f"the server ended at once:\n{log.read_text('utf-8', 'replace')}")
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{status}/status.json", timeout=5) as answer:
+                seen = json.load(answer)
+        except (urllib.error.URLError, OSError, ValueError):
+            time.sleep(0.05)
+            continue
+        if seen["server"]["pid"] != server.pid:
+            stop(server)
+            raise DemoError(
+                f"port {status} belongs to another mv-iptel (process {seen['server']['pid']}): end it"
+            )
+        failed = [f"{one['proto']} {one['port']}: {one['error']}" for one in seen["listeners"]
+                  if one["state"] == "failed"]  # fmt: skip
+        if failed:
+            stop(server)
+            raise DemoError("ports are taken; end what holds them:\n" + "\n".join(failed))
+        return server
+    stop(server)
+    raise DemoError(f"the server was not up after {UP:g} s; see {log}")
+
+
+def stop(server: subprocess.Popen[bytes]) -> int:
+    """End the server in order; its exit code."""
+    if server.poll() is None:
+        server.send_signal(signal.SIGTERM)
+    try:
+        return server.wait(END)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        return server.wait()
+
+
+def boots(home: Home, offset: int) -> list[tuple[str, Report]]:
+    """One 4621SW over TFTP; one 9640 by TLS on 411, then by HTTP on 81. Each has an address of its own."""
+    old = Handset("4621SW", mac="00040d4621aa", ext="4621")
+    new = Handset("9640", mac="00040d9640bb", ext="9640")
+    trust = tls_context(home.ca_cert)
+    found = []
+    for handset, servers, address, how in (
+        (old, Servers(tftp=(HOST,), offset=offset), "127.0.0.21", "TFTP"),
+        (new, Servers(http=(HOST,), https=(HOST,), offset=offset), "127.0.0.40", "HTTPS 411, then HTTP 81"),
+    ):
+        with Live(address, trust) as live:
+            report = drive(play(handset, servers), live.fetch)
+        found.append((f"{handset.model} at {address}, {how}", report))
+    return found
+
+
+def show(title: str, report: Report) -> None:
+    """What one phone asked for and got."""
+    table = Table(
+        box=box.SIMPLE_HEAD, title=escape(title), title_justify="left", title_style="bold", pad_edge=False
+    )
+    for name in ("pass", "asked for", "from", "because of", "got"):
+        table.add_column(name, no_wrap=name != "got")
+    table.add_column("bytes", justify="right")
+    table.add_column("ms", justify="right")
+    for line in report.requests:
+        wanted, got = line.fetch, line.got
+        because = f"{wanted.file}:{wanted.line}" if wanted.file else "its model"
+        colour = "green" if got.result == "ok" else "red"
+        table.add_row(
+            str(line.power_on), escape(wanted.name), f"{wanted.server.protocol} {wanted.server.port}",
+            escape(because), f"[{colour}]{escape(got.detail)}[/]", f"{got.size:,}",
+            f"{got.seconds * 1000:.0f}",
+        )  # fmt: skip
+    console.print(table)
+    word = "[green]booted[/]" if report.booted.ready else "[red]did not boot[/]"
+    console.print(f"{word} in {report.seconds:.2f} s: {escape(report.booted.why)}\n")
+
+
+def main(
+    root: Path = Path(".run/home"), offset: int = OFFSET, status: int = STATUS, once: bool | None = None
+) -> int:
+    """Show it all; 0 if both phones booted and the server ended in order.
+
+    `once`: end after the boots; without it the environment's RUN_ONCE=1 says so.
+    """
+    once = os.environ.get("RUN_ONCE", "") not in ("", "0") if once is None else once
+    home = Home(root.absolute())
+    ended = threading.Event()
+    # SIGTERM ends a run as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    server = None
+    booted, code = False, 0
+    try:
+        console.print(f"Making a scratch home in {escape(str(root))} and starting the server ...")
+        make_home(home, offset, status)
+        server = start(home, status)
+        console.print("Booting two simulated phones.\n")
+        reports = boots(home, offset)
+        for title, report in reports:
+            show(title, report)
+        booted = all(report.booted.ready for _, report in reports)
+        if not once:
+            console.print(f"Status page: http://{HOST}:{status}/")
+            console.print(
+                f"Try: {command()[0]} why 127.0.0.40 46xxsettings.txt --home {root}", soft_wrap=True
+            )
+            console.print("Ctrl-C ends it.")
+            ended.wait()
+    except DemoError as error:
+        console.print(f"[red]{escape(str(error))}[/]")
+    except KeyboardInterrupt:
+        console.print()
+    finally:
+        if server is not None:
+            code = stop(server)
+            console.print(f"The server has ended (exit code {code}).")
+    return 0 if booted and code == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
