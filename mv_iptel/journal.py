@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -31,8 +30,6 @@ REPEATS_HELD = 4096
 RETRY_SECONDS = 1.0
 PARTS_HELD = 1024
 MILLIS = tuple(f".{number:03d}" for number in range(1001))
-
-_log = logging.getLogger("mv_iptel.journal")
 
 
 class Journal:
@@ -163,7 +160,6 @@ class Journal:
         if not self._failed:
             self._failed = True
             text = f"the journal cannot be written: {fault.strerror or fault}; serving goes on"
-            _log.error("%s (%s)", text, self.path)
             self.publish(Notice("journal", text, "error", self.path))
 
     def _ready(self, coming: int) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from mv_iptel.inventory import schema
-from mv_iptel.library.answers import Phone
 
 RECENT_SECONDS = 15 * 60.0
 LATE_SECONDS = 15 * 60.0
@@ -154,10 +153,11 @@ class Reader:
             "WHERE phones.key = ? ORDER BY addresses.last_seen DESC LIMIT 50", mac)  # fmt: skip
         return [row["address"] for row in rows]
 
-    def recent(self, now: float) -> list[tuple[str, Phone, float]]:
-        """What each address showed within 15 minutes before `now`: address, phone, seconds ago.
+    def recent(self, now: float) -> list[dict[str, Any]]:
+        """What each address showed within 15 minutes before `now`, oldest first.
 
-        Oldest first; an address with two phones appears twice.
+        Rows of address, mac, ext, model, version and `ago`, the seconds since. An address with two phones
+        appears twice.
         """
         rows = self._ask(
             "SELECT addresses.address, addresses.last_seen, mac, ext, model, version FROM addresses "
@@ -166,11 +166,10 @@ class Reader:
             now - RECENT_SECONDS, now - RECENT_SECONDS,
         )  # fmt: skip
         return [
-            (row["address"], Phone(row["mac"], row["ext"], row["model"], row["version"], "recent"),
-             max(0.0, now - row["last_seen"]))
+            {**row, "ago": max(0.0, now - row["last_seen"])}
             for row in rows
             if row["mac"] or row["ext"] or row["model"]
-        ]  # fmt: skip
+        ]
 
     def _find(self, who: str) -> dict[str, Any] | None:
         who = who.strip()

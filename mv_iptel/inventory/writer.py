@@ -16,7 +16,6 @@ from mv_iptel.inventory import evidence, schema
 from mv_iptel.inventory.evidence import Boot, Orders
 from mv_iptel.inventory.limits import Limits, forget, move
 from mv_iptel.inventory.reader import Reader
-from mv_iptel.library.answers import Phone
 from mv_iptel.library.identity import of_agent
 
 _log = logging.getLogger("mv_iptel.inventory")
@@ -141,8 +140,8 @@ class Inventory:
         """Where a phone was seen lately, the last place first."""
         return self._reader.addresses(mac)
 
-    def recent(self, now: float) -> list[tuple[str, Phone, float]]:
-        """What the addresses showed within 15 minutes before `now`: address, phone, seconds ago."""
+    def recent(self, now: float) -> list[dict[str, Any]]:
+        """What the addresses showed within 15 minutes before `now`; see `Reader.recent`."""
         return self._reader.recent(now)
 
     def forget(self, key: str) -> bool:
@@ -690,7 +689,6 @@ class Inventory:
         if not self._failed:
             self._failed = True
             text = f"the inventory cannot be written: {fault}; serving goes on without it"
-            _log.error("%s (%s)", text, self.path)
             self._notices.append(Notice("inventory", text, "error", self.path))
 
     def _tell(self) -> None:

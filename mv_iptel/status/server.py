@@ -82,6 +82,7 @@ class StatusServer:
         self._sites: dict[tuple[str, int], dict[str, Any]] = {}  # (address, port) -> listener row
         self._open: dict[tuple[str, int], web.SockSite] = {}
         self._retry: asyncio.Task[None] | None = None
+        self._moving: asyncio.Task[None] | None = None
         self._streams: set[asyncio.Task[Any]] = set()
         self._own: tuple[float, frozenset[str]] = (0.0, frozenset())
 
@@ -119,6 +120,12 @@ class StatusServer:
 
     async def stop(self) -> None:
         """Close every port and end the live streams."""
+        if self._moving is not None:
+            self._moving.cancel()
+            self._moving = None
+        await self._close()
+
+    async def _close(self) -> None:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -133,13 +140,19 @@ class StatusServer:
         self._sites.clear()
 
     async def reload(self, config: Config) -> None:
-        """Follow a changed `RunStatus`, `StatusBind` or `StatusPort`; live pages stay connected else."""
+        """Follow a changed `RunStatus`, `StatusBind` or `StatusPort`; otherwise nothing is disturbed.
+
+        The move itself is a task of its own: the reload may have been asked for over the very port that
+        is being closed.
+        """
         wanted = set()
         if config.settings.run_status:
             wanted = {(one, config.settings.status_port) for one in _addresses(config.settings.status_bind)}
-        if wanted and wanted == set(self._sites):
-            return
-        await self.stop()
+        if wanted != set(self._sites):
+            self._moving = asyncio.create_task(self._move())
+
+    async def _move(self) -> None:
+        await self._close()
         await self.start()
 
     def listeners(self) -> list[dict[str, Any]]:
@@ -255,18 +268,18 @@ class StatusServer:
             notices=list(self.counters.notices)[::-1][:12],
             slots=self.sources.library.slots.snapshot(),
             phones=inventory.phones(limit=40) if inventory is not None else [],
+            problems=self.sources.library.problems(),
+            buffers={
+                (row["proto"], row["address"], row["port"]): row["buffer"]
+                for front in self.sources.fronts() for row in front.listeners()
+            },
             reload_refused=self.counters.reload_refused,
             restart=self.counters.restart,
         )
 
     def _snapshot(self, now: float) -> dict[str, Any]:
         status = self.snapshot.build(now)
-        known = {(row["proto"], row["address"], row["port"]) for row in status["listeners"]}
-        status["listeners"] += [
-            row
-            for row in self.listeners()
-            if (row["proto"], row["address"], row["port"]) not in known
-        ]
+        status["listeners"] += self.listeners()
         return status
 
     async def _status(self, request: web.Request) -> web.Response:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 MAX_ACTIVE = 500
+LISTENER = ("proto", "address", "port", "state", "error", "tls")
+TRANSFER = ("id", "proto", "peer", "mac", "ext", "model", "name", "bytes", "total", "started")
 
 
 class Front(Protocol):
@@ -78,15 +80,15 @@ class Snapshot:
     _certs: dict[str, tuple[tuple[int, int], list[dict]]] = field(default_factory=dict)
 
     def build(self, now: float | None = None) -> dict[str, Any]:
-        """The whole document; `listeners` gains a `buffer` where a front end tells it."""
+        """The whole document (DESIGN section 7)."""
         now = self.clock() if now is None else now
         counters, sources = self.counters, self.sources
         config = sources.config()
         fronts = list(sources.fronts())
         slots = sources.library.slots
         legacy = counters.legacy if sources.legacy is None else sources.legacy()
-        listeners = [row for front in fronts for row in front.listeners()]
-        active = [row for front in fronts for row in front.active()][:MAX_ACTIVE]
+        listeners = [{key: row[key] for key in LISTENER} for front in fronts for row in front.listeners()]
+        active = [{key: row[key] for key in TRANSFER} for front in fronts for row in front.active()]
         findings = counters.findings
         if findings is None:
             findings = tuple(str(finding) for finding in getattr(config, "findings", ()))
@@ -111,7 +113,7 @@ class Snapshot:
             },
             "listeners": listeners,
             "slots": {"max": slots.max, "used": slots.used, "refused": slots.refused},
-            "transfers": {"active": active, **counters.sums()},
+            "transfers": {"active": active[:MAX_ACTIVE], **counters.sums()},
             "phones": {"known": counts["known"], "seen_15m": counts["seen_15m"]},
             "backups": {"files": 0, "versions": 0, "bytes": 0, "queued": 0},
             "central": {"role": None, "peer": None, "last_ok": None, "lag_s": None, "queue": 0},

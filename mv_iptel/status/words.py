@@ -1,0 +1,88 @@
+"""Says in plain words why a request was refused, and figures as people read them."""
+
+from __future__ import annotations
+
+import time
+
+# What an administrator wants to hear about each reason.
+REASONS = {
+    "banned": "the address is banned",
+    "busy": "the server is out of descriptors and turns new clients away",
+    "not-listed": "the address is on no line of the list for this protocol",
+    "no-slot": "all slots are taken; the phone asks again",
+    "bad-name": "this is no name of a file",
+    "no-file": "there is no such file",
+    "not-allowed": "this file is never given out that way",
+    "read-only": "phones may only read here",
+    "need-login": "a login is needed",
+    "bad-login": "the login was wrong",
+    "no-snmp": "the phone did not answer by SNMP",
+    "snmp-mismatch": "the phone's own answer by SNMP says something else",
+    "too-big": "it is bigger than allowed",
+    "quota": "the space for this is used up",
+    "disk-full": "the disk is full",
+    "bad-request": "the request breaks the protocol's rules",
+    "fault": "the server failed; its log says why",
+}
+
+OUTCOMES = {
+    "ok": "complete",
+    "refused": "refused",
+    "aborted": "broken off by the phone",
+    "timeout": "the phone stopped answering",
+    "failed": "failed",
+}
+
+SOURCES = {
+    "agent": "User-Agent",
+    "name": "name of a file it asked for",
+    "snmp": "SNMP answer",
+    "neighbour": "neighbour table of this host",
+    "recent": "seen earlier at this address",
+    "script": "read the script and went on to its settings",
+}
+
+
+def size(octets: float) -> str:
+    """Octets with three digits at most: 812 B, 14.8 KiB, 5 MiB."""
+    units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    while octets >= 1023.95 and len(units) > 1:
+        octets /= 1024
+        units.pop(0)
+    if octets >= 99.95 or units[0] == "B":
+        return f"{octets:.0f} {units[0]}"
+    return f"{octets:.1f}".removesuffix(".0") + f" {units[0]}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: 40 s, 5 min, 3 h 20 min, 12 d 4 h."""
+    seconds = max(0, int(seconds))
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = seconds // 60
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours and days < 30 else f"{days} d"
+
+
+def clock(when: float, now: float) -> str:
+    """The time of day, with the date if it is not today's. Local time."""
+    if not when:
+        return "never"
+    local, today = time.localtime(when), time.localtime(now)
+    form = "%H:%M:%S" if local[:3] == today[:3] else "%Y-%m-%d %H:%M"
+    return time.strftime(form, local)
+
+
+def mac(digits: str) -> str:
+    """Twelve hex digits with colons."""
+    return ":".join(digits[at : at + 2] for at in range(0, 12, 2)) if len(digits) == 12 else digits
+
+
+def count(number: int) -> str:
+    """A number with thin spaces between thousands."""
+    return f"{number:,}".replace(",", "\u202f")
