@@ -46,7 +46,8 @@ def free_ports(count: int) -> list[int]:
 
 def set_keys(file: Path, keys: Ini) -> None:
     """Set `(section, key): value` in an ini file, as an administrator with an editor would."""
-    file.write_text(changed(file.read_text("utf-8"), {key: str(value) for key, value in keys.items()}), "utf-8")
+    values = {place: str(value) for place, value in keys.items()}
+    file.write_text(changed(file.read_text("utf-8"), values), "utf-8")
 
 
 def wait_for(what: str, ready: Callable[[], object], patience: float = PATIENCE) -> object:

@@ -23,7 +23,7 @@ StatusPort=6090
 refreshes
 StatusRefresh=10
 Archive=1
-LogFile={root}/MV_IPTel/log/MV_IPTel.log
+LogFile=/opt/ecs/mvuser/MV_IPTel/log/MV_IPTel.log
 Version=0.9 Build 4 Created July 11 2004 14:00
 ServerName=Unknown
 # ============================================================
@@ -31,7 +31,7 @@ ServerName=Unknown
 RunFTP=0
 FTPPort=21
 FTPDataPort=20
-FTPDir={root}/MV_IPTel/data/FTPdata
+FTPDir=/opt/ecs/mvuser/MV_IPTel/data/FTPdata
 FTP_TimeOut=5
 EnableSU=1
 SUUserName=mvuser
@@ -45,19 +45,19 @@ FTPDataPort=889
 [TFTP]
 RunTrivialFTP=1
 TrivialFTPPort=69
-TFTPDir={root}/MV_IPTel/data/TFTPdata
+TFTPDir=/opt/ecs/mvuser/MV_IPTel/data/TFTPdata
 # ============================================================
 [HTTP]
 RunHTTP=1
 HTTPPort=81
-HTTPDir={root}/MV_IPTel/data/HTTPdata
+HTTPDir=/opt/ecs/mvuser/MV_IPTel/data/HTTPdata
 # ============================================================
 [HTTPS]
 RunHTTPS=1
 HTTPSPort=411
-HTTPSDir={root}/MV_IPTel/data/HTTPSdata
-CertFile={root}/MV_IPTel/certs/IPTelcert.pem
-KeyFile={root}/MV_IPTel/certs/IPTelkey.pem
+HTTPSDir=/opt/ecs/mvuser/MV_IPTel/data/HTTPSdata
+CertFile=/opt/ecs/mvuser/MV_IPTel/certs/IPTelcert.pem
+KeyFile=/opt/ecs/mvuser/MV_IPTel/certs/IPTelkey.pem
 ClientAuth=0
 # only what the telephones use
 IPTel=0
@@ -111,7 +111,7 @@ MISTAKES = [
 @pytest.fixture(scope="module")
 def dropped_in(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
-    with Daemon(folder, ini=REFERENCE.format(root=folder)) as running:
+    with Daemon(folder, ini=REFERENCE) as running:
         yield running
 
 
@@ -131,7 +131,7 @@ def test_tlsv1_alone_is_a_finding_that_names_the_way(dropped_in):
 
 
 def test_ten_mistakes_are_told_at_once(dropped_in, tmp_path):
-    other = Daemon(tmp_path, ini=REFERENCE.format(root=tmp_path))
+    other = Daemon(tmp_path, ini=REFERENCE)
     text = other.home.ini.read_text("utf-8")
     for number, (right, wrong, section, _key, _) in enumerate(MISTAKES):
         if "Port=" in right:  # the harness has put a free port there
@@ -154,7 +154,7 @@ def test_ten_mistakes_are_told_at_once(dropped_in, tmp_path):
 
 
 def test_a_misspelt_key_alone_does_not_stop_the_start(tmp_path):
-    text = REFERENCE.format(root=tmp_path).replace("ServerName", "SeverName")
+    text = REFERENCE.replace("ServerName", "SeverName")
     with Daemon(tmp_path, ini=text) as running:
         said = running.run("check", status=1)
         assert "ServerName" in said.stdout + said.stderr
