@@ -256,8 +256,10 @@ def _show_storm(result: Any, plan: Any) -> None:
     colour = "red" if failed else "green"
     table.add_row("phones", f"{figures['ready']} ready, [{colour}]{failed} failed[/] of "
                             f"{figures['phones']} in {figures['seconds']:.1f} s")  # fmt: skip
-    times = figures["boot_seconds"]
-    table.add_row("boot time", ", ".join(f"{name} {value:.2f} s" for name, value in times.items()))
+    table.add_row("boot time", _times(figures["boot_seconds"]))
+    if len(figures["by_protocol"]) > 1:
+        for protocol, part in figures["by_protocol"].items():
+            table.add_row(f"  {protocol}", f"{_times(part['boot_seconds'])} ({part['phones']} phones)")
     table.add_row("bodies", f"{figures['bytes']:,} octets compared, {figures['mib_per_second']} MiB/s")
     again = figures["repeated"]
     table.add_row("asked again", f"{again['rrq']} RRQ, {again['ack']} ACK, {again['busy']} after 503, "
@@ -269,6 +271,10 @@ def _show_storm(result: Any, plan: Any) -> None:
     _say(table)
     for phone in result.failed[:20]:
         _say(escape(f"{phone.address} {phone.model} over {phone.protocol}: {phone.why}"))
+
+
+def _times(seconds: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 
 from mv_iptel.phones import boot, live
 from mv_iptel.phones.boot import Fetch, Fetched, Reboot, Server, Servers
-from mv_iptel.phones.downloads import Connection, Http, Reference, References, Tftp, key
+from mv_iptel.phones.wire import Connection, Http, Reference, References, Tftp, key
 from mv_iptel.phones.families import Handset
 
 READY_WITHIN = 120.0  # seconds from power-on; a phone that needs longer has failed
@@ -127,10 +127,12 @@ class Result:
         """Phones that were not ready in time or got a wrong byte."""
         return [phone for phone in self.phones if not phone.ready]
 
-    def percentile(self, share: float) -> float:
-        """Boot time in seconds that `share` of the ready phones did not exceed."""
-        times = sorted(phone.seconds for phone in self.phones if phone.ready)
-        return times[min(len(times) - 1, math.ceil(share * len(times)) - 1)] if times else 0.0
+    def boot_seconds(self, protocol: str = "") -> dict[str, float]:
+        """Boot times of the ready phones, of one protocol or of all: what half of them did not exceed, ..."""
+        mine = [phone for phone in self.phones if phone.ready and protocol in ("", phone.protocol)]
+        times = sorted(phone.seconds for phone in mine) or [0.0]
+        shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+        return {name: round(times[math.ceil(share * len(times)) - 1], 3) for name, share in shares.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -139,9 +141,10 @@ class Result:
             "phones": len(self.phones), "ready": len(self.phones) - len(self.failed),
             "failed": len(self.failed), "seconds": round(self.seconds, 3), "bytes": octets,
             "mib_per_second": round(octets / (1 << 20) / self.seconds, 2) if self.seconds else 0.0,
-            "boot_seconds": {
-                name: round(self.percentile(share), 3)
-                for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
+            "boot_seconds": self.boot_seconds(),
+            "by_protocol": {
+                protocol: {"phones": count, "boot_seconds": self.boot_seconds(protocol)}
+                for protocol, count in sorted(Counter(phone.protocol for phone in self.phones).items())
             },
             "repeated": {name: self.repeated[name] for name in ("rrq", "ack", "busy", "connect", "reset")},
             "dropped": self.dropped, "unverified": self.unverified,
