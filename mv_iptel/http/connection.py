@@ -42,7 +42,7 @@ LINGER_OCTETS = 1 << 20
 
 _MORE = socket.MSG_MORE if hasattr(socket, "MSG_MORE") else 0
 _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_SHAKING, _NEW, _BETWEEN, _IN_HEAD, _IN_BODY, _LINGERING = range(6)
+_SHAKING, _BETWEEN, _IN_HEAD, _IN_BODY, _LINGERING = range(5)
 _TIMES = {_BETWEEN: IDLE, _IN_HEAD: HEAD, _IN_BODY: BODY}
 
 # TLS encrypts from here. The loop has one thread, and a slice that the socket did not take is read again.
@@ -57,7 +57,7 @@ class Connection:
     """What is known about one connection. `deadline` is when `expire` is due, in the server's clock."""
 
     __slots__ = (
-        "_answer", "_asked", "_at", "_body", "_ended", "_hello", "_out", "_paused", "_phase", "_request",
+        "_answer", "_asked", "_at", "_body", "_ended", "_hello", "_out", "_paused", "_phase",
         "_secure", "_sent", "_server", "_since", "_sock", "_stop", "_top", "_unwanted", "_writing",
         "client", "deadline", "fd", "held", "incoming", "listener", "number", "session", "started",
     )  # fmt: skip
@@ -89,7 +89,6 @@ class Connection:
         self._phase = _SHAKING if self._secure else _BETWEEN
         # The request that is being answered: none if `_asked` is None.
         self._asked: Asked | None = None
-        self._request = Request(b"")
         self._answer: Answer | None = None
         self._since = 0.0
         self._out: memoryview | None = None  # head, refusal or small file: what is left of it
@@ -190,15 +189,17 @@ class Connection:
 
     def _serve(self) -> None:
         """Answer what has come, in order, until something must be waited for."""
+        incoming = self.incoming
         for _ in range(PIPELINED):
             try:
-                asked = self.incoming.next()
+                asked = incoming.next()
             except ProtocolError as error:
                 return self._reject(error)
             if asked is None:
                 return self._between()
-            self._phase = _NEW
             if not self._take(asked):
+                return None
+            if not (incoming.waiting or self._ended or self._paused):
                 return None
         self._server.loop.call_soon(self._resume)
         return None
@@ -230,7 +231,6 @@ class Connection:
         """Answer one request. False: it is not done yet, or the connection has ended."""
         self._since = self._server.clock()
         self._asked = asked
-        self._request = Request(asked.name, asked.method != b"GET" and asked.method != b"HEAD", asked.agent)
         answer = self._ask()
         if isinstance(answer, Refuse) and answer.reason is Reason.NO_SLOT and self._server.hold(self):
             self._answer = answer
@@ -241,8 +241,9 @@ class Connection:
         session = self.session
         if isinstance(session, Refuse):
             return session
+        assert self._asked is not None
         try:
-            return session.ask(self._request)
+            return session.ask(self._asked.request)
         except Exception as error:
             return self._fault(error)
 
@@ -278,7 +279,7 @@ class Connection:
         self._answer = answer
         self._sent = 0
         if self.listener.closed or self._server.stopping:
-            asked.keep = False
+            asked = self._asked = asked.last()
         if isinstance(answer, Refuse):
             retry = self._server.retry() if answer.reason is Reason.NO_SLOT else 0
             out = protocol.refusal(asked, answer.reason, time.time(), retry)
@@ -388,15 +389,18 @@ class Connection:
             self._server.unhold(self)
         self._asked = self._answer = self._out = self._body = None
         complete = outcome in ("ok", "refused")
-        seconds = self._server.clock() - self._since
+        now = self._server.clock()
+        seconds = now - self._since
         if isinstance(answer, Serve):
-            session.finished(self._request, answer, outcome, self._sent, seconds)
+            session.finished(asked.request, answer, outcome, self._sent, seconds)
             answer.body.close()
         elif not isinstance(session, Refuse):
             if complete and answer.reason is Reason.FAULT:
                 outcome = "failed"
-            session.finished(self._request, answer, outcome, 0, seconds)
+            session.finished(asked.request, answer, outcome, 0, seconds)
         if complete and asked.keep:
+            self._phase = _BETWEEN
+            self.deadline = now + IDLE
             return True
         if complete and (asked.unread or self.incoming.waiting):
             self._linger()
@@ -407,9 +411,7 @@ class Connection:
     def _reject(self, error: ProtocolError) -> None:
         """What came cannot be answered in its order: say so, and end."""
         self._since = self._server.clock()
-        self._asked = asked = Asked()
-        asked.keep, asked.unread = False, True
-        self._request = Request(error.name)
+        self._asked = protocol.refused(error.name)
         self.incoming = Incoming()
         self._begin(Refuse(Reason.BAD_REQUEST, str(error)))
 
@@ -433,10 +435,8 @@ class Connection:
                 return self._no_handshake(tls.explain(TimeoutError(), None, tls.Policy()))
         elif self._phase in (_IN_HEAD, _IN_BODY):
             self._cut_short("timeout", "the request did not come in time")
-            asked = Asked()
-            asked.keep = False
             try:
-                self._sock.send(protocol.refusal(asked, Reason.BAD_REQUEST, time.time()))
+                self._sock.send(protocol.refusal(protocol.refused(), Reason.BAD_REQUEST, time.time()))
             except OSError:
                 return self.close()
             return self._linger()

@@ -7,18 +7,21 @@ a body is (RFC 9112 section 6), because two readings of that are an attack; boun
 from __future__ import annotations
 
 import calendar
+import copy
 import re
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import NamedTuple
 
-from mv_iptel.library.answers import Reason
+from mv_iptel.library.answers import Reason, Request
 from mv_iptel.library.contents import Body
 
 MAX_HEAD = 16 << 10  # octets of request line and header lines together
 MAX_LINES = 100  # header lines
 MAX_BODY = 1 << 20  # octets of a request's body that are read away; what is longer ends the connection
 MAX_CHUNK_LINE = 256  # octets of one chunk-size line
+KEPT_HEADS = 512  # heads whose meaning is remembered,
+KEPT_HEAD = 1 << 10  # if they are not longer than this
 MAX_AGENT = 400  # characters of a User-Agent that are kept
 
 ALLOW = "GET, HEAD"
@@ -80,13 +83,16 @@ class ProtocolError(Exception):
 
 
 class Asked:
-    """One request as it came. What a request does not say keeps the value of the class."""
+    """One request as it came. What a request does not say keeps the value of the class.
+
+    Once it was given out it is never changed: equal heads share one.
+    """
 
     method = b"GET"  # in capitals
     name = b""  # the path as it came, without authority and query part, not decoded
+    request = Request(b"")  # what the library is asked
     version = 11  # 9, 10 or 11
     keep = True  # whether the connection may stay open after the answer
-    agent = ""
     login = False  # whether it carried credentials; they themselves are not kept
     conditional = False  # whether any of the four fields below is there
     ranges = b""
@@ -96,6 +102,21 @@ class Asked:
     length = 0  # octets of the request's body; -1 if it comes in chunks
     unread = False  # the body was not read: nothing that follows is a request
     continues = False  # it waits for "100 Continue" before it sends its body
+
+    def last(self) -> Asked:
+        """The same as the last request of its connection."""
+        asked = copy.copy(self)
+        asked.keep = False
+        return asked
+
+
+def refused(name: bytes = b"") -> Asked:
+    """What stands for a request that could not be understood."""
+    asked = Asked()
+    asked.name = name
+    asked.request = Request(name)
+    asked.keep, asked.unread = False, True
+    return asked
 
 
 # --- the server's half: reading ----------------------------------------------------------------
@@ -142,6 +163,7 @@ def parse(head: bytes) -> Asked:
     lines = head.split(b"\n")
     asked = Asked()
     _request_line(lines[0].rstrip(b"\r"), asked)
+    asked.request = Request(asked.name, asked.method != b"GET" and asked.method != b"HEAD")
     if asked.version == 9:
         return asked  # it has one line only
     if len(lines) > MAX_LINES + 1:
@@ -170,7 +192,7 @@ def parse(head: bytes) -> Asked:
             continue
         value = value.strip(b" \t\r")
         if field == b"user-agent":
-            asked.agent = value[:MAX_AGENT].decode("latin-1")
+            asked.request = asked.request._replace(agent=value[:MAX_AGENT].decode("latin-1"))
         elif field == b"connection":
             words = value.lower()
             if words == b"keep-alive":
@@ -284,6 +306,11 @@ class Chunks:
         return b"".join(content)
 
 
+# Phones of one model ask in the same words, and a set that boots asks for most files twice: what a head
+# meant is remembered. Only plain requests, so that no credential stays in memory.
+_seen: dict[bytes, Asked] = {}
+
+
 class Incoming:
     """What one client sends: bytes in, requests out, in their order."""
 
@@ -326,6 +353,12 @@ class Incoming:
         data = self._data
         if not data:
             return None
+        asked = _seen.get(data)
+        if asked is not None:
+            self._data = b""
+            self._scanned = 0
+            self._versioned = False
+            return asked
         if data[0] in b"\r\n":
             # RFC 9112 section 2.2: some clients send an empty line behind a body.
             data = self._data = data.lstrip(b"\r\n")
@@ -347,6 +380,10 @@ class Incoming:
         asked = parse(data[:end])
         if asked.length or asked.version == 9:
             return self._begin(asked)
+        if not self._data and len(data) <= KEPT_HEAD and not (asked.login or asked.conditional):
+            if len(_seen) >= KEPT_HEADS:
+                _seen.clear()
+            _seen[data] = asked
         return asked
 
     def _short(self, data: bytes) -> Asked | None:
@@ -363,6 +400,7 @@ class Incoming:
                 asked = Asked()
                 _request_line(line.rstrip(b"\r"), asked)
                 if asked.version == 9:
+                    asked.request = Request(asked.name)
                     self._data = rest
                     return self._begin(asked)
                 self._versioned = True
@@ -386,7 +424,7 @@ class Incoming:
         return self._body()
 
     def _give_up(self, asked: Asked) -> Asked:
-        asked.unread = True
+        asked.unread = True  # not given out yet, and not remembered: it has a body
         asked.keep = False
         self._asked = self._chunks = None
         self._data = b""
