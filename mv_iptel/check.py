@@ -202,6 +202,15 @@ def _ports(config: Config) -> Iterator[Finding]:
             break
 
 
+def _addresses(config: Config) -> Iterator[Finding]:
+    places = [("BindAddress", address) for address in config.settings.bind_address]
+    for key, address in [*places, ("StatusBind", config.settings.status_bind)]:
+        fault = _try(address, socket.SOCK_STREAM, 0)
+        if fault is not None:
+            text = f"{address} is not an address of this host ({fault.strerror}); write one that is"
+            yield config.finding("Settings", key, text)
+
+
 def bind_addresses(config: Config) -> list[str]:
     """The addresses that `BindAddress` stands for; without any, both wildcards."""
     return list(config.settings.bind_address) or ["0.0.0.0", "::"]  # noqa: S104
@@ -238,8 +247,7 @@ def _port_fault(
         who = f"{name} (process {pid})" if pid else "another process (run check as root to see which)"
         yield config.finding(section, key, f"port {port} is taken by {who}; stop it, or write another port")
     elif fault.errno == errno.EADDRNOTAVAIL:
-        text = f"{address} is not an address of this host; write one that is, or all"
-        yield config.finding("Settings", "BindAddress", text)
+        return  # the address is wrong, not the port: _addresses tells it
     elif isinstance(fault, PermissionError):
         text = f"this user may not open port {port}; run as root or as a service, or use ports above 1023"
         yield config.finding(section, key, text)
@@ -448,6 +456,7 @@ CHECKS = (
     _directories,
     _secrets,
     _user,
+    _addresses,
     _ports,
     _certificates,
     _lists,
