@@ -59,7 +59,7 @@ def test_a_changed_ini_is_told_and_put_in_force_by_reload_or_signal(daemon):
     os.kill(daemon.process.pid, signal.SIGHUP)
     wait_for("the new configuration", lambda: daemon.seen()["server"]["name"] == "changed")
     assert daemon.seen()["slots"]["max"] == 7
-    assert daemon.seen()["config"]["generation"] == before + 1
+    wait_for("its generation", lambda: daemon.seen()["config"]["generation"] == before + 1)
     set_keys(daemon.home.ini, {("Settings", "MaxClients"): "many", ("TFTP", "TFTPTimeout"): "soon"})
     refused = daemon.run("reload", status=1)
     said = re.sub(r"\s+", " ", refused.stdout + refused.stderr)
@@ -124,7 +124,7 @@ def test_the_user_is_changed_once_the_ports_are_open(tmp_path):
         if parent.stat().st_uid == 0 and str(parent).startswith("/tmp/"):
             os.chmod(parent, 0o755)
     server = Daemon(tmp_path, {("Settings", "User"): "nobody"})
-    subprocess.run(["chown", "-R", "nobody", str(server.home.mv_iptel)], check=True)
+    subprocess.run(["chown", "-R", "nobody", str(server.home.root)], check=True)
     with server:
         status = Path(f"/proc/{server.process.pid}/status").read_text()
         assert re.search(r"Uid:\s+65534\s+65534\s+65534", status)
