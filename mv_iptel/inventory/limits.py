@@ -77,7 +77,8 @@ class Limits:
     def _oldest(self, database: sqlite3.Connection, many: int) -> None:
         refused = database.execute(
             "SELECT count(*) FROM (SELECT outcome FROM requests ORDER BY id LIMIT ?) "
-            "WHERE outcome = 'refused'", (many,),
+            "WHERE outcome = 'refused'",
+            (many,),
         ).fetchone()[0]
         gone = database.execute(
             "DELETE FROM requests WHERE id IN (SELECT id FROM requests ORDER BY id LIMIT ?)", (many,)

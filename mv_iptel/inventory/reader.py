@@ -209,8 +209,10 @@ class Reader:
                 next_mac, next_time = row["mac"], row["time"]
                 if row["mac"] == mac:
                     found.append(row)
-            elif next_mac == mac and next_time - row["last"] <= LATE_SECONDS and not (
-                twins_until and row["time"] > twins_until
+            elif (
+                next_mac == mac
+                and next_time - row["last"] <= LATE_SECONDS
+                and not (twins_until and row["time"] > twins_until)
             ):
                 found.append(row)
             if len(found) >= limit:

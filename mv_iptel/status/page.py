@@ -306,5 +306,3 @@ def _time(when: float, now: float) -> str:
 
 def _place(source: str, line: int) -> str:
     return f"{source}:{line}" if line else source
-
-

@@ -271,7 +271,8 @@ class StatusServer:
             problems=self.sources.library.problems(),
             buffers={
                 (row["proto"], row["address"], row["port"]): row["buffer"]
-                for front in self.sources.fronts() for row in front.listeners()
+                for front in self.sources.fronts()
+                for row in front.listeners()
             },
             reload_refused=self.counters.reload_refused,
             restart=self.counters.restart,
