@@ -124,7 +124,7 @@ def _banner(daemon: Daemon) -> None:
         note = row.get("error") or row.get("tls") or ""
         table.add_row(
             row["proto"],
-            f"{row['address'] or '*'}:{row['port']}",
+            escape(_place(row)),
             f"[{style}]{row['state']}[/]",
             escape(note),
         )
@@ -133,6 +133,11 @@ def _banner(daemon: Daemon) -> None:
         console.print(f"legacy mode in force: {mode}", style="yellow")
     if config.settings.run_status:
         console.print(f"status: http://127.0.0.1:{config.settings.status_port}/")
+
+
+def _place(row: dict) -> str:
+    address = row["address"]
+    return f"[{address}]:{row['port']}" if ":" in address else f"{address}:{row['port']}"
 
 
 class _Console:
