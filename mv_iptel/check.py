@@ -420,6 +420,30 @@ def _scripts(config: Config) -> Iterator[Finding]:
             yield Finding(problem.file, problem.line, "", "", problem.text, "finding")
 
 
+def _community(config: Config) -> Iterator[Finding]:
+    """Phones answer only to the word that their settings name; another one here loses their backups."""
+    from mv_iptel.phones import script
+
+    if not config.snmp.use_snmp:
+        return
+    for directory in dict.fromkeys(root.path for root in roots(config) if root.proto != "FTP"):
+        for path in sorted(directory.glob("*")) if directory.is_dir() else ():
+            if path.name.lower() not in ("46xxsettings.txt", "46xxsettings.scr") or not path.is_file():
+                continue
+            try:
+                data = path.read_bytes()
+            except OSError:
+                continue  # told by _scripts
+            for one in script.parse(path.name, data).statements:
+                if (
+                    one.kind == "set"
+                    and one.name == "SNMPSTRING"
+                    and one.value not in ("", config.snmp.community)
+                ):
+                    text = "SNMPSTRING differs from Community in the ini: phones stay silent; use one word"
+                    yield Finding(str(path), one.line, "", "", text, "finding")
+
+
 # --- keys that do not go together -------------------------------------------------------------------
 
 
@@ -463,6 +487,7 @@ CHECKS = (
     _public,
     _twins,
     _scripts,
+    _community,
     _combinations,
 )
 

@@ -299,6 +299,13 @@ def test_scripts_are_read(home):
     assert any("loop" in one.text for one in report.findings)
 
 
+def test_phones_and_server_share_one_community(home):
+    change(home, **{"SNMP.Community": "another"})
+    assert {name for name, text in told(home) if "SNMPSTRING differs" in text} == {"46xxsettings.txt"}
+    change(home, **{"SNMP.UseSNMP": "0", "HTTP.BackupAuth": "none"})
+    assert told(home) == []
+
+
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root reads everything")
 def test_a_directory_that_cannot_be_read(home):
     home.tftp_data.chmod(0)
