@@ -174,22 +174,17 @@ def parse(head: bytes) -> Asked:
     for line in lines[1:]:
         if line[:1] in (b" ", b"\t"):
             # A folded line goes on with the last field. Nobody folds a length except to hide it.
-            if field in (b"content-length", b"transfer-encoding"):
+            if field in _FRAMING:
                 raise ProtocolError("a length or coding folded over two lines", asked.name)
             continue
         raw, colon, value = line.partition(b":")
         field = raw.lower()
-        if field not in _FIELDS:
-            stripped = field.strip(b" \t\r\0\v\f")
-            if stripped not in _FIELDS or not colon:
+        if field not in _FIELDS or not colon:
+            field = field.strip(b" \t\r\0\v\f")
+            if field in _FRAMING:
+                raise ProtocolError("a length or coding that is not written as a header", asked.name)
+            if field not in _FIELDS or not colon:
                 continue
-            if stripped in (b"content-length", b"transfer-encoding"):
-                raise ProtocolError("a blank before the colon of a length or coding", asked.name)
-            field = stripped
-        elif not colon:
-            if field in (b"content-length", b"transfer-encoding"):
-                raise ProtocolError("a length or coding without colon", asked.name)
-            continue
         value = value.strip(b" \t\r")
         if field == b"user-agent":
             asked.request = asked.request._replace(agent=value[:MAX_AGENT].decode("latin-1"))
@@ -238,6 +233,7 @@ def parse(head: bytes) -> Asked:
     return asked
 
 
+_FRAMING = (b"content-length", b"transfer-encoding")
 _FIELDS = frozenset(
     b"user-agent connection content-length transfer-encoding expect authorization"
     b" range if-range if-none-match if-modified-since".split()
