@@ -143,8 +143,10 @@ class Live:
                         peer = sender
                         fetch.receive(datagram, now)
                 else:
-                    tries += not fetch.answered
+                    said = fetch.repeats
                     fetch.tick(now)
+                    if not fetch.answered:
+                        tries += fetch.repeats - said
                 body.take(fetch.read())
             for datagram in fetch.to_send():  # the last ACK
                 sock.sendto(datagram, peer or server)

@@ -17,8 +17,8 @@ from typing import Any
 
 from mv_iptel.phones import boot, live
 from mv_iptel.phones.boot import Fetch, Fetched, Reboot, Server, Servers
-from mv_iptel.phones.wire import Connection, Http, Reference, References, Tftp, key
 from mv_iptel.phones.families import Handset
+from mv_iptel.phones.wire import Connection, Http, Reference, References, Tftp, key
 
 READY_WITHIN = 120.0  # seconds from power-on; a phone that needs longer has failed
 RESET = 5.0  # seconds that a phone shows its error before it starts again

@@ -1,0 +1,185 @@
+"""The script language played: each rule is a row of scripts, phone and what must come out."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mv_iptel.phones.evaluate import Ended, Evaluation, Switches
+
+PHONE = {"MODEL4": "9640", "GROUP": "5", "SIG": "1", "MACADDR": "00040dABcdef", "BOOTNAME": "hb1.bin"}
+
+
+def play(files: dict[str, bytes], switches: Switches | None = None) -> tuple[Evaluation, Ended]:
+    """Play `main` for a phone; what is not in `files` cannot be had."""
+    evaluation = Evaluation(PHONE, switches or Switches())
+    running = evaluation.run("main")
+    ask = next(running)
+    try:
+        while True:
+            ask = running.send(files.get(ask.name))
+    except StopIteration as stop:
+        return evaluation, stop.value
+
+
+def values(evaluation: Evaluation) -> dict[str, str]:
+    return {name: found.value for name, found in evaluation.parameters.items()}
+
+
+RULES = {
+    "a condition that holds jumps": (b"IF $MODEL4 SEQ 9640 GOTO X\nSET A 1\n# X\nSET B 2", {"B": "2"}),
+    "one that does not goes on": (b"IF $MODEL4 SEQ 9620 GOTO X\nSET A 1\n# X\nSET B 2", {"A": "1", "B": "2"}),
+    "comparison without letter case": (b"IF $BOOTNAME SEQ HB1.BIN GOTO X\nSET A 1\n# X", {}),
+    "variable names without letter case": (b"IF $model4 SEQ 9640 GOTO X\nSET A 1\n# X", {}),
+    "an unknown variable: the line is ignored": (b"IF $NEVER SEQ 1 GOTO X\nSET A 1\n# X", {"A": "1"}),
+    "a parameter that was set can be tested": (b"SET Z 1\nIF $Z SEQ 1 GOTO X\nSET A 1\n# X", {"Z": "1"}),
+    "what the phone is beats what was set": (
+        b"SET SIG 2\nIF $SIG SEQ 2 GOTO X\nSET A 1\n# X", {"SIG": "2", "A": "1"},
+    ),
+    "goto skips": (b"GOTO X\nSET A 1\n# X\nSET B 2", {"B": "2"}),
+    "goto without its tag ends the file": (b"SET A 1\nGOTO X\nSET B 2\n## X\nSET C 3", {"A": "1"}),
+    "a jump searches forward": (b"# X\nSET A 1\nGOTO X\nSET B 2\n# X\nSET C 3", {"A": "1", "C": "3"}),
+    "a tag above only ends the file": (b"# X\nSET A 1\nGOTO X\nSET B 2", {"A": "1"}),
+    "tags with their letter case": (b"GOTO x\nSET A 1\n# X\nSET B 2", {}),
+    "the nearest of two tags": (b"GOTO X\n# X\nSET A 1\n# X\nSET B 2", {"A": "1", "B": "2"}),
+    "the last value counts": (b"SET A 1\nSET a 2", {"A": "2"}),
+    "the null value overrides": (b'SET A 1\nSET A ""', {"A": ""}),
+    "get hands over and does not come back": (b"SET A 1\nGET more\nSET B 2", {"A": "1", "M": "1"}),
+    "get that fails goes on": (b"GET absent\nSET B 2\nGET more", {"B": "2", "M": "1"}),
+    "the mac in a value": (b"SET A x-$MACADDR.cfg", {"A": "x-00040dabcdef.cfg"}),
+    "the mac in capitals": (b"SET A $MACADDR_UPPER", {"A": "00040DABCDEF"}),
+    "the mac of the identity file in capitals": (
+        b"SET PKCS12URL $MACADDR.p12", {"PKCS12URL": "00040DABCDEF.p12"},
+    ),
+    "the model in a value": (b"SET A d/$MODEL4/x", {"A": "d/9640/x"}),
+    "other dollars are literal": (b"SET A $GROUP$X", {"A": "$GROUP$X"}),
+    "a broken line is ignored": (b"SET A\nIF $MODEL4 SEQ 9640\nSET B 2", {"B": "2"}),
+    "curly quotes leave the old value": ("SET A 1\nSET A “2”".encode(), {"A": "1"}),
+    "indented lines are comments": (b"  SET A 1\n\tGOTO X\nSET B 2", {"B": "2"}),
+    "text behind a quoted value is dropped": (b'SET A "1" # one', {"A": "1"}),
+    "add has no known effect": (b"ADD A 1", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rule(rule):
+    script, wanted = RULES[rule]
+    evaluation, _ = play({"main": script, "more": b"SET M 1"})
+    assert values(evaluation) == wanted
+
+
+SWITCHES = {
+    "old 4600: a failed get stops": (Switches(get_failure="stop"), b"GET absent\nSET B 2", {}),
+    "get returns": (Switches(get_returns=True), b"GET more\nSET B 2", {"M": "1", "B": "2"}),
+    "whole file": (Switches(search="whole"), b"GOTO B\n# A\nSET A 1\nGOTO E\n# B\nGOTO A\n# E", {"A": "1"}),
+    "exact comparison": (
+        Switches(compare="exact"), b"IF $BOOTNAME SEQ HB1.BIN GOTO X\nSET A 1\n# X", {"A": "1"},
+    ),
+    "folded tags": (Switches(tags="folded"), b"GOTO x\nSET A 1\n# X\nSET B 2", {"B": "2"}),
+    "inline comments refuse the value": (Switches(inline_comment="refused"), b'SET A "1" # one', {}),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_switch(name):
+    switches, script, wanted = SWITCHES[name]
+    evaluation, _ = play({"main": script, "more": b"SET M 1"}, switches)
+    assert values(evaluation) == wanted
+    with_default, _ = play({"main": script, "more": b"SET M 1"})
+    assert values(with_default) != wanted, "the switch makes no difference"
+
+
+ENDS = {
+    "end": ({"main": b"SET A 1"}, "end", 1),
+    "no-tag": ({"main": b"\nGOTO X\n"}, "no-tag", 2),
+    "get-loop": ({"main": b"GET a", "a": b"\nGET MAIN"}, "get-loop", 2),
+    "self": ({"main": b"GET main"}, "get-loop", 1),
+    "no-file": ({}, "no-file", 0),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_end(name):
+    files, why, line = ENDS[name]
+    _, ended = play(files)
+    assert (ended.why, ended.line) == (why, line)
+
+
+def test_a_loop_of_jumps_is_found_and_ended():
+    evaluation, ended = play({"main": b"# A\nSET X 1\nGOTO A\n"}, Switches(search="whole"))
+    assert (ended.why, ended.line) == ("goto-loop", 3)
+    assert values(evaluation) == {"X": "1"}
+
+
+def test_too_many_files_in_a_row_end():
+    files = {"main": b"GET f0", **{f"f{n}": b"GET f%d" % (n + 1) for n in range(50)}}
+    evaluation, ended = play(files)
+    assert ended.why == "nesting"
+    assert [name for name, _ in evaluation.files] == ["main", *(f"f{n}" for n in range(9))]
+
+
+def test_the_trace_names_each_line_taken():
+    evaluation, _ = play({
+        "main": b"## note\nIF $MODEL4 SEQ 9640 GOTO X\nSET A 0\n# X\nGET absent\nGET more\n",
+        "more": b"SET A 1\nSET A 2\n",
+    })  # fmt: skip
+    assert [(step.file, step.line, step.kind) for step in evaluation.trace] == [
+        ("main", 2, "if"), ("main", 4, "tag"), ("main", 5, "get"), ("main", 6, "get"),
+        ("more", 1, "set"), ("more", 2, "set"),
+    ]  # fmt: skip
+    assert evaluation.files == [("main", True), ("absent", False), ("more", True)]
+    assert evaluation.parameters["A"] == ("A", "2", "more", 2)
+    assert [(made.value, made.line) for made in evaluation.assignments] == [("1", 1), ("2", 2)]
+    assert "was '1' from more:1" in evaluation.trace[-1].effect
+    assert evaluation.compared == {"MODEL4": ["9640"]}
+
+
+def test_asks_name_the_line_that_asks():
+    evaluation = Evaluation(PHONE)
+    running = evaluation.run("main")
+    assert next(running) == ("main", "", 0)
+    assert running.send(b"\n\nGET $MACADDR.txt") == ("00040dabcdef.txt", "main", 3)
+
+
+lines = st.sampled_from([
+    b"SET A 1", b'SET B "x y"', b"IF $MODEL4 SEQ 9640 GOTO X", b"IF $A SEQ 1 GOTO Y", b"GOTO X", b"GOTO Y",
+    b"# X", b"# Y", b"## X", b"GET one", b"GET two", b"GET absent", b"SET", b" SET A 2", b"",
+])  # fmt: skip
+scripts = st.lists(lines, max_size=25).map(b"\n".join)
+switches = st.builds(
+    Switches,
+    get_failure=st.sampled_from(["continue", "stop"]),
+    get_returns=st.booleans(),
+    search=st.sampled_from(["forward", "whole"]),
+    compare=st.sampled_from(["folded", "exact"]),
+    tags=st.sampled_from(["exact", "folded"]),
+)
+
+
+@given(scripts, scripts, scripts, switches)
+def test_every_script_ends(main, one, two, chosen):
+    evaluation, ended = play({"main": main, "one": one, "two": two}, chosen)
+    assert ended.why in {"end", "no-tag", "get-failed", "get-loop", "goto-loop", "nesting"}
+    assert all(step.line >= 1 for step in evaluation.trace)
+    assert evaluation.parameters == {made.name: made for made in evaluation.assignments}
+
+
+@given(st.binary(), switches)
+def test_any_bytes_end(data, chosen):
+    _, ended = play({"main": data}, chosen)
+    assert ended.file == "main"
+
+
+@pytest.mark.parametrize("search", ["forward", "whole"])
+def test_time_is_linear_in_the_worst_case(search):
+    def seconds(count: int) -> float:
+        script = b"# A\n" + b"IF $MODEL4 SEQ 9640 GOTO A\nSET X 1\n" * count + b"# Z\n"
+        began = time.perf_counter()
+        play({"main": script}, Switches(search=search))
+        return time.perf_counter() - began
+
+    small, big = min(seconds(2_000) for _ in range(3)), min(seconds(16_000) for _ in range(3))
+    assert big < 0.02 or big < 24 * small  # eight times the work; quadratic would be 64 times
