@@ -120,7 +120,7 @@ def _answers(address: str, port: int) -> bool:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Below the range that clients' sockets come from: thousands of those open and close while a server starts."""
+    """Below the range that clients' sockets come from: thousands of those come and go meanwhile."""
     for port in random.sample(range(12000, 32000), 100):
         with socket.socket(socket.AF_INET, kind) as sock:
             try:
