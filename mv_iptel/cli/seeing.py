@@ -57,6 +57,13 @@ def _config(home: Home) -> Config:
         end(USAGE, f"{home.ini}: {error.strerror}; run as a user who may read it, or name another --home")
 
 
+def _installed(home: Home) -> Config:
+    """The configuration of a home that must be there: its files are about to be read."""
+    if not home.ini.exists():
+        end(USAGE, f"{home.ini}: there is no such file; name the installation with --home")
+    return _config(home)
+
+
 def _base(config: Config) -> str:
     host = config.settings.status_bind.split(",")[0].strip()
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
@@ -335,7 +342,7 @@ def why(
         end(USAGE, str(error))
     except Unreachable:
         unknown = "No server runs: slots and recent sightings are unknown."
-        told = _why_alone(config, asked)
+        told = _why_alone(_installed(home), asked)
     if as_json:
         print_json({**told, "unknown": ["slots", "recent sightings"] if unknown else []})
     else:
@@ -452,7 +459,7 @@ def list_phones(
       mv-iptel phones list --unseen 30d
     """
     now = time.time()
-    reader = Reader(_config(home).settings.database)
+    reader = Reader(_installed(home).settings.database)
     since = now - _seconds(seen, "--seen") if seen else 0.0
     until = now - _seconds(unseen, "--unseen") if unseen else 0.0
     rows = reader.phones(model=model, version=version, since=since, until=until, sort=sort, limit=1_000_000)
@@ -490,7 +497,7 @@ def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
       mv-iptel phones show 00:04:0d:12:34:56
       mv-iptel phones show 4711 --last 100
     """
-    reader = Reader(_config(home).settings.database)
+    reader = Reader(_installed(home).settings.database)
     phone = reader.phone(who)
     timeline = reader.timeline(who, last)
     if phone is None and not timeline:
@@ -566,7 +573,7 @@ def forget_phone(home: Home, as_json: bool, who: str) -> None:
     Example:
       mv-iptel phones forget 00:04:0d:12:34:56
     """
-    config = _config(home)
+    config = _installed(home)
     reader = Reader(config.settings.database)
     phone = reader.phone(who)
     reader.close()

@@ -64,11 +64,13 @@ class Limits:
         )
 
     def phones(self, database: sqlite3.Connection) -> set[int]:
-        """Forget the phones that are too many; their ids."""
+        """Forget the phones that are too many; their ids. Those that never got a file go first."""
         many = database.execute("SELECT count(*) FROM phones").fetchone()[0] - KEEP_PHONES
         if many <= 0:
             return set()
-        rows = database.execute("SELECT id FROM phones ORDER BY last_seen LIMIT ?", (min(many, STEP_ROWS),))
+        rows = database.execute(
+            "SELECT id FROM phones ORDER BY requests > refused, last_seen LIMIT ?", (min(many, STEP_ROWS),)
+        )
         gone = {row[0] for row in rows}
         for phone in gone:
             forget(database, phone)

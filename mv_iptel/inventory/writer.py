@@ -32,6 +32,7 @@ STAMP_SECONDS = 60.0  # how exact the last_seen of an address or a saying is
 
 CACHED_PHONES = 4096
 OPEN_ROWS = 4096
+WITNESSES = frozenset({"agent", "snmp", "neighbour"})
 SAID_LIMIT = 64  # different things that one phone may say of itself before we stop writing them down
 
 # The columns in the order of the table.
@@ -289,7 +290,8 @@ class Inventory:
         if phone is None:
             phone = self._load(key)
             if phone is None:
-                if not event.mac and event.outcome != "ok":
+                # The MAC in a name proves nothing: who walks through all of them is no phone either.
+                if event.outcome != "ok" and not WITNESSES.intersection(event.identified.split("+")):
                     return None
                 phone = self._create(key, event)
             self._phones[key] = phone

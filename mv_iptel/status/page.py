@@ -13,6 +13,12 @@ from mv_iptel.status.counters import Refusal
 from mv_iptel.status.words import REASONS, clock, count, mac, size, span
 
 CERT_DAYS = 30  # a certificate that ends sooner is told
+EVERYWHERE = {"": "all", "0.0.0.0": "all IPv4", "::": "all IPv6"}  # noqa: S104
+# What each legacy mode means to somebody who did not switch it on.
+LEGACY = {
+    "IPTel": "IPTel=1: TLS from 1.0 on and without encryption is allowed on the HTTPS port",
+    "LegacyTLS": "LegacyTLS=1: TLS 1.0 and 1.1 are allowed on the HTTPS port",
+}
 DISK_SHARE = 0.05  # less free than this is told
 
 
@@ -81,8 +87,10 @@ def state(status: dict[str, Any], problems: Sequence[Any] = ()) -> tuple[str, st
         return "Serving, a listener failed", "bad"
     if problems:
         return "Serving, a list is broken", "bad"
-    if status["config"]["findings"] or status["server"]["legacy"]:
-        return "Serving, see below", "warn"
+    if status["config"]["findings"]:
+        return "Serving, with findings", "warn"
+    if status["server"]["legacy"]:
+        return "Serving, legacy mode on", "warn"
     return "Serving", "good"
 
 
@@ -98,7 +106,7 @@ def _banners(view: View) -> str:
         text = f"{view.reload_refused} was not loaded; the configuration before it is in force"
         banners.append(("bad", text))
     for mode in status["server"]["legacy"]:
-        banners.append(("legacy", f"Legacy mode: {mode}"))
+        banners.append(("legacy", f"Legacy mode {LEGACY.get(mode, mode)}"))
     if view.restart:
         banners.append(("warn", f"Needs a restart to take effect: {', '.join(view.restart)}"))
     for finding in status["config"]["findings"][:8]:
@@ -161,7 +169,8 @@ def _refusals(view: View) -> str:
     for one in view.refusals:
         why = escape(REASONS.get(one.reason, one.reason))
         detail = f"<small>{escape(one.detail)}</small>" if one.detail else ""
-        place = f"<small class=place>{escape(_place(one.source, one.line))}</small>" if one.source else ""
+        shown = one.source and (one.line or one.source not in one.detail)
+        place = f"<small class=place>{escape(_place(one.source, one.line))}</small>" if shown else ""
         times = f" <span class=times>{count(one.count)} times</span>" if one.count > 1 else ""
         row = {"mac": one.mac, "model": one.model, "ext": one.ext, "peer": one.peer}
         body.append(
@@ -197,22 +206,27 @@ def _phones(view: View) -> str:
 
 
 def _listeners(view: View) -> str:
-    body = []
+    """One row per port: what listens on both families alike is one thing to its reader."""
+    ports: dict[tuple[Any, ...], list[str]] = {}
     for row in view.status["listeners"]:
-        tone = {"up": "good", "failed": "bad"}.get(row["state"], "dim")
-        notes = [row["error"] or "", row["tls"] or ""]
-        if buffer := view.buffers.get((row["proto"], row["address"], row["port"])):
-            notes.append(f"receive buffer {size(buffer)}")
+        buffer = view.buffers.get((row["proto"], row["address"], row["port"]), 0)
+        key = (row["proto"], row["port"], row["state"], row["error"] or "", row["tls"] or "", buffer)
+        ports.setdefault(key, []).append(str(row["address"]))
+    body = []
+    for (proto, port, up, error, tls, buffer), addresses in ports.items():
+        tone = {"up": "good", "failed": "bad"}.get(up, "dim")
+        notes = [error, tls, f"receive buffer {size(buffer)}" if buffer else ""]
+        places = ", ".join(EVERYWHERE.get(one, one) for one in addresses)
         body.append(
             [
-                f"<td>{escape(row['proto'])}",
-                f"<td class=num>{escape(str(row['address']) or 'all')}",
-                f"<td class=num>{row['port']}",
-                f"<td><span class='pill {tone}'>{escape(row['state'])}</span>",
-                f"<td class=wide>{escape('; '.join(filter(None, map(str, notes))))}",
+                f"<td>{escape(proto)}",
+                f"<td class=num>{port}",
+                f"<td class=num>{escape(places)}",
+                f"<td><span class='pill {tone}'>{escape(up)}</span>",
+                f"<td class=wide>{escape('; '.join(filter(None, notes)))}",
             ]
         )
-    return _table("Listeners", ["Server", "Address", "Port", "State", ""], body)
+    return _table("Listeners", ["Server", "Port", "Address", "State", ""], body)
 
 
 def _slots(view: View) -> str:
@@ -271,11 +285,8 @@ def _table(
     """A section with one table. The cells are HTML that begins with its `<td`; headings become labels."""
     rows = []
     for cells in body:
-        labelled = (
-            cell.replace("<td", f'<td data-label="{escape(label)}"', 1) + "</td>"
-            for label, cell in zip(head, cells, strict=True)
-        )
-        rows.append(f"<tr>{''.join(labelled)}</tr>")
+        row = "".join(_cell(label, cell) for label, cell in zip(head, cells, strict=True))
+        rows.append(f"<tr>{row}</tr>")
     more = f" <span class=sub>{escape(more)}</span>" if more else ""
     if not rows:
         return f"<section><h2>{escape(title)}</h2><p class=sub>{escape(empty)}</p></section>"
@@ -286,14 +297,23 @@ def _table(
     )
 
 
+def _cell(label: str, cell: str) -> str:
+    """`<td class=x>content` with its label, which narrow screens show instead of the table's head."""
+    start, _, content = cell.partition(">")
+    empty = " data-empty" if content in ("", "–") else ""
+    return f'{start} data-label="{escape(label)}"{empty}><div>{content}</div></td>'
+
+
 def _who(row: dict[str, Any]) -> str:
     """The cell of a phone: model and MAC, or its address."""
-    parts = [escape(str(row.get("model") or ""))]
+    parts = []
+    if row.get("model"):
+        parts.append(f"<b>{escape(str(row['model']))}</b>")
     if row.get("mac"):
-        parts.append(f"<span class=num>{escape(mac(str(row['mac'])))}</span>")
+        parts.append(f"<span class=mac>{escape(mac(str(row['mac'])))}</span>")
     if row.get("peer") and row.get("ext"):
-        parts.append(f"ext {escape(str(row['ext']))}")
-    text = " ".join(filter(None, parts))
+        parts.append(f"<span class=mac>ext {escape(str(row['ext']))}</span>")
+    text = " ".join(parts)
     address = escape(str(row.get("peer") or ""))
     if not text:
         return f"<td class=num>{address or escape(str(row.get('address') or '–'))}"
