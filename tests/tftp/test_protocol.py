@@ -447,6 +447,24 @@ def test_a_fetch_repeats_itself_each_second_and_gives_up():
     assert (len(said), fetch.outcome, fetch.deadline) == (4, "timeout", 4.0)
 
 
+def test_a_fetch_in_windows_says_once_where_it_is():
+    fetch = Fetch(Ask(b"a", options=options(windowsize=4)), 0.0)
+    fetch.to_send()
+    fetch.receive(b"\0\6windowsize\x004\0", 0.0)
+    assert fetch.to_send() == [ack(0)]
+
+    def hear(*blocks: int) -> list[bytes]:
+        for block in blocks:
+            fetch.receive(data(block, b"x" * 512), 0.0)
+        return fetch.to_send()
+
+    assert hear(1, 2, 3, 4) == [ack(4)]
+    assert hear(5, 6, 5, 6) == []  # echoes within the window
+    assert hear(8, 9) == [ack(6)]  # 7 was lost
+    assert hear(7, 8, 9, 10) == [ack(10)]
+    assert hear(7, 8, 9, 10) == [ack(10)]  # our ACK was lost
+
+
 def test_a_refused_fetch():
     fetch = Fetch(Ask(b"a"), 0.0)
     fetch.receive(b"\0\5\0\1File not found\0", 0.1)
@@ -499,7 +517,7 @@ MODES = st.sampled_from(["octet", "netascii"])
 @given(SIZES, OPTIONS, MODES, st.integers(0, 1 << 32))
 @settings(max_examples=60)
 def test_a_good_network_needs_each_packet_once(size, wanted, mode, seed):
-    content = (b"line\r\nand more\n\r" * 400)[:size]
+    content = (b"a\nbc\r" * 1200)[:size]  # seven octets on the wire: edges fall everywhere
     done = talk(content, Ask(b"f", mode, options(**wanted)), Weather(delay=0.0), seed)
     assert done.data == content
     assert (done.fetch.outcome, done.transfer.outcome, done.transfer.resends) == ("ok", "ok", 0)
@@ -510,7 +528,7 @@ def test_a_good_network_needs_each_packet_once(size, wanted, mode, seed):
 @given(SIZES, OPTIONS, MODES, st.floats(0, 0.25), st.floats(0, 0.3), st.integers(0, 1 << 32))
 @settings(max_examples=150)
 def test_a_bad_network_changes_no_byte(size, wanted, mode, lose, double, seed):
-    content = (b"line\r\nand more\n\r" * 400)[:size]
+    content = (b"a\nbc\r" * 1200)[:size]  # seven octets on the wire: edges fall everywhere
     done = talk(content, Ask(b"f", mode, options(**wanted)), Weather(lose, double, 0.1), seed)
     assert done.fetch.outcome in ("ok", "timeout")
     if done.fetch.outcome == "ok":
