@@ -36,7 +36,8 @@ def test_family(model):
 
 def test_every_family_has_a_model_and_every_model_a_family():
     reached = {family_of(model).name for model in MODELS}
-    reached |= {family_of(model, "SIP").name for model in ("9640", "9611G")} | {family_of("J169", "H323").name}
+    reached |= {family_of(model, "SIP").name for model in ("9640", "9611G")}
+    reached.add(family_of("J169", "H323").name)
     assert reached == set(FAMILIES)
 
 
@@ -58,8 +59,8 @@ def test_a_refused_phone_gets_the_substitute_of_its_script(family):
 VARIABLES = {
     "4621SW": {"BOOTNAME": "b.bin", "GROUP": "7", "SIG": "1"},
     "9640": {
-        "BOOTNAME": "b.bin", "APPNAME": "ha96xx_3_2_8.bin", "GROUP": "7", "MODEL": "9640D01A", "MODEL4": "9640",
-        "MACADDR": "00040d000001", "SIG": "1", "VPNACTIVE": "0", "SHA2CAPABLE": "1",
+        "BOOTNAME": "b.bin", "APPNAME": "ha96xx_3_2_8.bin", "GROUP": "7", "MODEL": "9640D01A",
+        "MODEL4": "9640", "MACADDR": "00040d000001", "SIG": "1", "VPNACTIVE": "0", "SHA2CAPABLE": "1",
     },
     "9611G": {
         "GROUP": "7", "MODEL": "9611GD01A", "MODEL4": "9611", "MACADDR": "00040d000001", "SIG_IN_USE": "H323",
@@ -80,7 +81,7 @@ def test_a_phone_knows_only_what_its_family_knows(model):
     assert handset.identity()["MODEL4"] == model[:4]
 
 
-@pytest.mark.parametrize("model", [model for model in MODELS if "tftp" != family_of(model).protocol])
+@pytest.mark.parametrize("model", [model for model in MODELS if family_of(model).protocol != "tftp"])
 def test_the_server_reads_what_the_phone_says_of_itself(model):
     handset = Handset(model, mac="00040dabcdef", runs="FW_R4_1_3_0_6.bin")
     assert "AVAYA" in handset.user_agent()

@@ -35,7 +35,9 @@ def boot(directory, model, signalling=""):
     return drive(play(handset, TOLD[handset.family.protocol]), dry(directory))
 
 
-SAMPLES = [path for folder in (*FOLDERS, "docs") for form in ("*.scr", "*.txt") for path in (DATA / folder).glob(form)]
+SAMPLES = [
+    path for folder in (*FOLDERS, "docs") for form in ("*.scr", "*.txt") for path in (DATA / folder).glob(form)
+]
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -90,8 +92,8 @@ BACKUPS = {
 @pytest.mark.parametrize("model", BACKUPS, ids="-".join)
 def test_backups_trust_and_snmp_are_switched_on(fresh, model):
     parameters = boot(fresh, *model).booted.parameters
-    found = {name: parameters[name].value for name in ("FTPSRVR", "BRURI", "TRUSTCERTS") if name in parameters}
-    assert found == BACKUPS[model]
+    names = [name for name in ("FTPSRVR", "BRURI", "TRUSTCERTS") if name in parameters]
+    assert {name: parameters[name].value for name in names} == BACKUPS[model]
     assert parameters["SNMPADD"].value == "@SERVER@"
     assert parameters["SNMPSTRING"].value == "@COMMUNITY@"
 
