@@ -16,7 +16,6 @@ from urllib.parse import quote, urlencode
 
 import click
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, USAGE, common, console, end, print_json
@@ -158,14 +157,14 @@ def _show_status(told: dict[str, Any], now: float) -> None:
     for finding in told["config"]["findings"]:
         console.print(f"finding      {finding}", style="yellow", markup=False)
     console.print()
-    table = _table("server", "address", "port", "state", "")
+    table = _Columns("server", "address", "port", "state", "")
     for row in told["listeners"]:
         note = "; ".join(filter(None, (row["error"], row["tls"])))
         table.add_row(
             row["proto"], row["address"] or "all", str(row["port"]),
             Text(row["state"], TONES.get(row["state"], "")), plain(note),
         )  # fmt: skip
-    console.print(table)
+    table.show()
     console.print()
     slots, disk = told["slots"], told["disk"]
     facts = [
@@ -188,14 +187,14 @@ def _show_status(told: dict[str, Any], now: float) -> None:
         console.print(f"{what:<14} {value}", markup=False)
     if transfers["active"]:
         console.print()
-        table = _table("phone", "address", "over", "file", ">done", ">of", ">since")
+        table = _Columns("phone", "address", "over", "file", ">done", ">of", ">since")
         for row in transfers["active"][:40]:
             who = plain(" ".join(filter(None, (row["model"], mac(row["mac"])))))
             table.add_row(
                 who or "-", row["peer"], row["proto"], plain(row["name"]), size(row["bytes"]),
                 size(row["total"]), span(now - row["started"]),
             )  # fmt: skip
-        console.print(table)
+        table.show()
         if len(transfers["active"]) > 40:
             console.print(f"and {len(transfers['active']) - 40} more", style="dim")
 
@@ -471,14 +470,14 @@ def list_phones(
     elif not rows:
         console.print("no such phone was seen")
     else:
-        table = _table("MAC", "ext", "model", "runs", "address", ">requests", ">refused", ">seen")
+        table = _Columns("MAC", "ext", "model", "runs", "address", ">requests", ">refused", ">seen")
         for row in rows:
             table.add_row(
                 mac(row["mac"]) or "-", plain(row["ext"]) or "-", plain(row["model"]) or "-", _runs(row),
                 row["address"], str(row["requests"]), str(row["refused"]),
                 f"{span(now - row['last_seen'])} ago",
             )  # fmt: skip
-        console.print(table)
+        table.show()
         note = "; * by its script: it read one that orders this and went on to its settings"
         starred = note if any(row["runs_source"] == "script" for row in rows) else ""
         console.print(f"{len(rows)} phone{'s' if len(rows) != 1 else ''}{starred}", style="dim")
@@ -536,7 +535,7 @@ def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
 def _show_phone(phone: dict[str, Any], now: float) -> None:
     name = " ".join(filter(None, (phone["model"], mac(phone["mac"]) or phone["address"])))
     console.print(plain(name), style="bold", markup=False)
-    labels = {"mac": "MAC", "ext": "extension", "model": "model", "version": "says it runs"}
+    labels = {"mac": "MAC", "ext": "extension", "model": "model"}
     for field, label in labels.items():
         for one in [row for row in phone["identity"] if row["field"] == field][:4]:
             value = mac(one["value"]) if field == "mac" else plain(one["value"])
@@ -546,7 +545,8 @@ def _show_phone(phone: dict[str, Any], now: float) -> None:
     runs = plain(phone["runs"]) or "unknown"
     how = f"by its {SOURCES.get(phone['runs_source'], '')}" if phone["runs"] else ""
     console.print(f"  {'runs':<13} {runs:<22} {how}".rstrip(), markup=False)
-    for one in phone["versions"][1:6]:
+    earlier = [one for one in phone["versions"] if one["version"] != phone["runs"]]
+    for one in earlier[:5]:
         console.print(f"  {'ran':<13} {plain(one['version']):<22} {_day(one['first_seen'])} to "
                       f"{_day(one['last_seen'])}", markup=False)  # fmt: skip
     console.print(f"  {'seen':<13} {_day(phone['first_seen'])} to {_day(phone['last_seen'])}", markup=False)
@@ -556,11 +556,11 @@ def _show_phone(phone: dict[str, Any], now: float) -> None:
         console.print(f"  {'address':<13} {one['address']:<22} until {_day(one['last_seen'])}", markup=False)
     if phone["files"]:
         console.print("\nLast files", style="bold")
-        table = _table("file", "over", ">size", ">times", "last")
+        table = _Columns("file", "over", ">size", ">times", "last")
         for one in phone["files"][:12]:
             table.add_row(plain(one["name"]), one["proto"], size(one["bytes"]), str(one["count"]),
                           _day(one["last_seen"]))  # fmt: skip
-        console.print(table)
+        table.show()
 
 
 @phones.command(name="forget")
@@ -619,10 +619,10 @@ def list_slots(home: Home, as_json: bool) -> None:
         return
     console.print(f"{told['used']} of {told['max']} slots are taken; {told['refused']} requests found none")
     if told["slots"]:
-        table = _table("address", ">taken for", ">idle for", ">sessions")
+        table = _Columns("address", ">taken for", ">idle for", ">sessions")
         for row in told["slots"]:
             table.add_row(row["address"], span(row["age"]), span(row["idle"]), str(row["sessions"]))
-        console.print(table)
+        table.show()
 
 
 @slots.command(name="free")
@@ -693,13 +693,28 @@ def _did(call: Callable[[], Any], as_json: bool, text: str) -> None:
         console.print(text, style="green", markup=False)
 
 
-def _table(*columns: str) -> Table:
-    """An aligned table without a frame; `>` before a heading puts its column to the right."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in columns:
-        right = column.startswith(">")
-        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    return table
+class _Columns:
+    """Aligned columns, as wide as they are: a MAC folded to fit a window can be neither read nor copied.
+
+    `>` before a heading puts its column to the right.
+    """
+
+    def __init__(self, *heads: str):
+        self.right = [head.startswith(">") for head in heads]
+        self.rows = [[Text(head.lstrip(">"), "dim") for head in heads]]
+
+    def add_row(self, *cells: str | Text) -> None:
+        self.rows.append([cell if isinstance(cell, Text) else Text(cell) for cell in cells])
+
+    def show(self) -> None:
+        widths = [max(cell.cell_len for cell in column) for column in zip(*self.rows, strict=True)]
+        for row in self.rows:
+            line = Text()
+            for cell, width, right in zip(row, widths, self.right, strict=True):
+                space = " " * (width - cell.cell_len)
+                line.append_text(Text(space) + cell if right else cell + Text(space)).append("  ")
+            line.rstrip()
+            console.print(line)
 
 
 def _write_csv(rows: list[dict[str, Any]]) -> None:
