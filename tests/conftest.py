@@ -56,7 +56,7 @@ def program(name: str) -> str:
     return path
 
 
-@pytest.fixture(name="program")
+@pytest.fixture(name="program", scope="session")
 def program_fixture():
     """`program(name)`: its path, or the test is skipped and the summary names it."""
     return program

@@ -11,33 +11,13 @@ import sys
 import pytest
 
 from mv_iptel import demo
-from tests.clients.daemon import free_ports, wait_for
-
-STANDARD = (69, 21, 20, 990, 889, 80, 81, 411, 443)
-
-
-def free_offset() -> int:
-    """An offset at which every standard port is free now."""
-    while True:
-        offset = free_ports(1)[0] // 2
-        with_offset = [port + offset for port in STANDARD]
-        held = []
-        try:
-            for port in with_offset:
-                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                    held.append(socket.socket(socket.AF_INET, kind))
-                    held[-1].bind(("", port))
-            return offset
-        except OSError:
-            continue
-        finally:
-            for sock in held:
-                sock.close()
+from tests.clients.daemon import STATUS, free_offset, wait_for
 
 
 @pytest.fixture
 def ports():
-    return {"offset": free_offset(), "status": free_ports(1)[0]}
+    offset = free_offset()
+    return {"offset": offset, "status": STATUS + offset}
 
 
 def test_both_phones_boot(tmp_path, ports, capsys):

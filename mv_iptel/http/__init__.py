@@ -1,0 +1,1 @@
+"""HTTP and HTTPS: a small lenient engine for phones of every age."""

@@ -1,0 +1,1 @@
+"""Phones understood: their scripts, their parameters, and simulated ones that boot."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from mv_iptel.config.editing import changed
@@ -20,28 +22,29 @@ COMMAND = Path(sys.executable).with_name("mv-iptel")
 # The longest that anything here may take on a busy machine; nothing waits so long when all is well.
 PATIENCE = 30.0
 
+STANDARD = (20, 21, 69, 80, 81, 411, 443, 889, 990)
+STATUS = 90  # the status port of these daemons, before the offset
+
 Ini = Mapping[tuple[str, str], object]
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now for TCP and UDP, on all addresses."""
-    held: list[socket.socket] = []
-    ports: list[int] = []
-    while len(ports) < count:
-        tcp = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-        udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        held += [tcp, udp]
-        for sock in (tcp, udp):
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        tcp.bind(("::", 0))
-        try:
-            udp.bind(("::", tcp.getsockname()[1]))
-        except OSError:
-            continue
-        ports.append(tcp.getsockname()[1])
-    for sock in held:
-        sock.close()
-    return ports
+def free_offset() -> int:
+    """An offset at which all standard ports, and STATUS, are free now for TCP and UDP.
+
+    Below the ports that the system gives to clients: none of those can come in between.
+    """
+    while True:
+        offset = random.SystemRandom().randrange(10_000, 31_000)
+        with ExitStack() as held:
+            try:
+                for port in (*STANDARD, STATUS):
+                    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                        sock = held.enter_context(socket.socket(socket.AF_INET6, kind))
+                        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                        sock.bind(("::", port + offset))
+            except OSError:
+                continue
+            return offset
 
 
 def set_keys(file: Path, keys: Ini) -> None:
@@ -67,7 +70,8 @@ class Daemon:
     def __init__(self, folder: Path, keys: Ini | None = None, ini: str | None = None):
         """A home in `folder`, made by `init`; `keys` are set in its ini, or `ini` is its whole text."""
         self.home = Home(folder)
-        ports = free_ports(7)
+        self.offset = free_offset()
+        ports = [port + self.offset for port in (69, 81, 80, 411, 443, STATUS, 21)]
         self.tftp, self.http, self.http_alt, self.https, self.https_alt, self.status, self.ftp = ports
         addresses = ("--address", "127.0.0.1", "--address", "::1")
         self.run("init", str(folder), "--name", "localhost", *addresses, home=False)

@@ -47,8 +47,12 @@ def ask(request, daemon, program, tmp_path_factory):
         head = done.stdout.decode("latin-1").replace("\r", "")
         first, _, rest = head.strip().split("\n\n")[-1].partition("\n")
         version, status = first.split()[:2]
-        headers = dict(line.lower().split(": ", 1) for line in rest.splitlines())
-        return Answer(version, int(status), headers, body.read_bytes() if body.exists() else b"")
+        pairs = (line.split(": ", 1) for line in rest.splitlines())
+        headers = {name.lower(): value for name, value in pairs}
+        content = body.read_bytes() if body.exists() else b""
+        if "-I" in options:  # then curl writes the head to both places
+            content = content.removeprefix(done.stdout)
+        return Answer(version, int(status), headers, content)
 
     return asked
 

@@ -147,7 +147,7 @@ def test_ten_mistakes_are_told_at_once(dropped_in, tmp_path):
     lines = text.splitlines()
     for _, wrong, section, key, _error in MISTAKES:
         place = f"{other.home.ini}:{lines.index(wrong) + 1}: [{section}] {key}:"
-        told = [line for line in said if line.startswith(place)]
+        told = [line for line in said if place in line]
         assert len(told) == 1, (place, said)
         assert ";" in told[0], "what is wrong; what to write instead"
     assert other.run("serve", status=2).stdout.count("[HTTP] HTTPPort") <= 1
