@@ -119,24 +119,25 @@ def boots(home: Home, offset: int) -> list[tuple[str, Report]]:
 
 
 def show(title: str, report: Report) -> None:
-    """What one phone asked for and got."""
-    table = Table(
-        box=box.SIMPLE_HEAD, title=escape(title), title_justify="left", title_style="bold", pad_edge=False
-    )
-    for name in ("pass", "asked for", "from", "because of", "got"):
-        table.add_column(name, no_wrap=name != "got")
-    table.add_column("bytes", justify="right")
+    """What one phone asked for and got, in the width of the smallest terminal."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("asked for", "from", "because of"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("bytes got", justify="right")
     table.add_column("ms", justify="right")
+    power_on = 1
     for line in report.requests:
+        if line.power_on > power_on:
+            power_on = line.power_on
+            table.add_row("[dim]it restarts[/]")
         wanted, got = line.fetch, line.got
         because = f"{wanted.file}:{wanted.line}" if wanted.file else "its model"
-        colour = "green" if got.result == "ok" else "red"
+        content = f"[green]{got.size:,}[/]" if got.result == "ok" else f"[red]{escape(got.detail)}[/]"
         table.add_row(
-            str(line.power_on), escape(wanted.name), f"{wanted.server.protocol} {wanted.server.port}",
-            escape(because), f"[{colour}]{escape(got.detail)}[/]", f"{got.size:,}",
+            escape(wanted.name), f"{wanted.server.protocol} {wanted.server.port}", escape(because), content,
             f"{got.seconds * 1000:.0f}",
         )  # fmt: skip
-    console.print(table)
+    console.print(f"[bold]{escape(title)}[/]", table, sep="\n", end="")
     word = "[green]booted[/]" if report.booted.ready else "[red]did not boot[/]"
     console.print(f"{word} in {report.seconds:.2f} s: {escape(report.booted.why)}\n")
 
