@@ -168,7 +168,8 @@ def main(
         if not once:
             console.print(f"Status page: http://{HOST}:{status}/")
             console.print(
-                f"Try: {command()[0]} why 127.0.0.40 46xxsettings.txt --home {root}", soft_wrap=True
+                f"Try: {os.path.relpath(command()[0])} why 127.0.0.40 46xxsettings.txt --home {root}",
+                soft_wrap=True,
             )
             console.print("Ctrl-C ends it.")
             ended.wait()
