@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,23 +28,36 @@ STATUS = 90  # the status port of these daemons, before the offset
 Ini = Mapping[tuple[str, str], object]
 
 
-def free_offset() -> int:
-    """An offset at which all standard ports, and STATUS, are free now for TCP and UDP.
+def are_free(ports: Iterable[int]) -> bool:
+    """Whether nobody has any of these now, on any address, for TCP or UDP."""
+    with ExitStack() as held:
+        try:
+            for port in ports:
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    sock = held.enter_context(socket.socket(socket.AF_INET6, kind))
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                    sock.bind(("::", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_offset(ports: Iterable[int] = (*STANDARD, STATUS)) -> int:
+    """An offset at which these ports are free now.
 
     Below the ports that the system gives to clients: none of those can come in between.
     """
+    ports = tuple(ports)
     while True:
         offset = random.SystemRandom().randrange(10_000, 31_000)
-        with ExitStack() as held:
-            try:
-                for port in (*STANDARD, STATUS):
-                    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                        sock = held.enter_context(socket.socket(socket.AF_INET6, kind))
-                        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-                        sock.bind(("::", port + offset))
-            except OSError:
-                continue
+        if are_free(port + offset for port in ports):
             return offset
+
+
+def free_ports(count: int) -> list[int]:
+    """That many ports that are free now."""
+    first = free_offset(range(count))
+    return [first + number for number in range(count)]
 
 
 def set_keys(file: Path, keys: Ini) -> None:
