@@ -167,8 +167,15 @@ def raise_descriptors(most: int = 20_000) -> int:
 class Storm:
     """The loop. `run` plays everything and gives the result; `told` hears of progress now and then."""
 
-    def __init__(self, plan: Plan, references: References, told: Callable[[Storm], None] = lambda _: None):
+    def __init__(
+        self,
+        plan: Plan,
+        references: References,
+        told: Callable[[Storm], None] = lambda _: None,
+        play: Callable[[Handset, Servers, str], boot.Play] = boot.play,
+    ):
         self.plan = plan
+        self.play = play  # what a phone does from power-on
         self.references = references
         self.result = Result([])
         self.active = 0
@@ -276,7 +283,7 @@ class Phone:
             self._on = self.storm.now
             self.storm.active += 1
         servers = self.storm.plan.servers[self.outcome.protocol]
-        self._playing = boot.play(self.handset, servers, self.storm.plan.firmware)
+        self._playing = self.storm.play(self.handset, servers, self.storm.plan.firmware)
         self._step(None)
 
     @property

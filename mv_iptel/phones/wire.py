@@ -118,7 +118,7 @@ class Tftp:
         if self.fetch:
             self._collect(data)
         else:
-            self._take(data)
+            self._accept(data)
 
     def more(self, _: int) -> None:
         """Every further datagram: in the usual case it is the packet that must come."""
@@ -128,12 +128,11 @@ class Tftp:
             if error.errno == errno.ECONNREFUSED:
                 self._over(Fetched("failed", detail="the server closed the transfer"))
             return
-        self._take(data)
-
-    def _take(self, data: bytes) -> None:
-        phone = self.phone
-        if phone.storm.plan.loss and phone.lost():
+        if self.storm.plan.loss and self.phone.lost():
             return
+        self._accept(data)
+
+    def _accept(self, data: bytes) -> None:
         at = self.at
         packets = self.packets
         if at < len(packets) and data == packets[at]:
@@ -160,14 +159,12 @@ class Tftp:
         if at and data == self.packets[at - 1]:
             self.storm.result.repeated["ack"] += 1
             self._acknowledge(at - 1)
-        elif self.until or data in self.packets[max(0, at - 8) : at]:
-            pass  # an older echo
-        elif data[:2] == b"\0\5":
+        elif self.until:
+            pass
+        elif len(data) >= 4 and data[:2] == b"\0\5":
             self._refused(data)
-        else:
-            block = int.from_bytes(data[2:4], "big")
-            if data[:2] == b"\0\3" and block != (at + 1) & 0xFFFF:
-                return  # some other block: not ours to judge
+        elif len(data) >= 4 and data[:4] == self.packets[at][:4]:
+            # It says that it is the block that must come, and is not.
             self.close()
             self.phone.fail(f"{self.wants.name}: wrong bytes in block {at + 1}")
 

@@ -35,9 +35,7 @@ def boot(directory, model, signalling=""):
     return drive(play(handset, TOLD[handset.family.protocol]), dry(directory))
 
 
-SAMPLES = [
-    path for folder in (*FOLDERS, "docs") for form in ("*.scr", "*.txt") for path in (DATA / folder).glob(form)
-]
+SAMPLES = [path for folder in (*FOLDERS, "docs") for path in (DATA / folder).glob("*.[st]*")]
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: f"{path.parent.name}-{path.name}")
