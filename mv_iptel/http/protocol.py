@@ -340,7 +340,7 @@ class Incoming:
     @property
     def name(self) -> bytes:
         """What the request that has begun asks for, as far as it is known."""
-        return self._asked.name if self._asked is not None else self._data.partition(b"\n")[0][:200]
+        return self._asked.name if self._asked is not None else self._first(self._data)
 
     def next(self) -> Asked | None:
         """The next complete request, its body read away; None: more is needed. Raises `ProtocolError`."""

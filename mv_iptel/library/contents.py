@@ -87,8 +87,12 @@ class Body:
             self.fd = -1
 
     def fresh(self) -> bool:
-        """False once the file was changed in place: what is still to be sent would not fit what went."""
-        return self.data is not None or key_of(os.fstat(self.fd)) == self.key
+        """False once the file was changed in place: what is still to be sent would not fit what went.
+
+        ctime does not count: it changes too when a new file is renamed over this one, and then the open
+        one is still whole.
+        """
+        return self.data is not None or key_of(os.fstat(self.fd))[:4] == self.key[:4]
 
     def map(self) -> mmap.mmap:
         """A read-only map of a big file, shared by all its users."""
