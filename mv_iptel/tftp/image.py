@@ -14,12 +14,33 @@ PER_PACKET = 33 + 40 + 16
 
 
 class Images:
-    """The segments at hand, the least used given up first. Used by one thread."""
+    """The segments at hand, the least used given up first. Used by one thread.
+
+    Only those of files that several transfers send are kept: for one alone it would cost memory and gain
+    nothing.
+    """
 
     def __init__(self, kept: int = KEPT):
         self.octets = 0
         self._kept = kept
         self._segments: OrderedDict[tuple, tuple[Segment, int]] = OrderedDict()
+        self._users: dict[tuple, int] = {}
+
+    def use(self, form: tuple) -> None:
+        """One more transfer sends this form of a file: content, block size and mode."""
+        self._users[form] = self._users.get(form, 0) + 1
+
+    def unuse(self, form: tuple) -> None:
+        """One less."""
+        users = self._users[form] - 1
+        if users:
+            self._users[form] = users
+        else:
+            del self._users[form]
+
+    def shared(self, form: tuple) -> bool:
+        """Whether several transfers send it now."""
+        return self._users.get(form, 0) > 1
 
     def get(self, place: tuple) -> Segment | None:
         """The segment of this place, if it is at hand."""
@@ -46,29 +67,35 @@ class Images:
 
 
 class Image:
-    """One transfer's view of its file as segments; the segments themselves are shared."""
+    """One transfer's view of its file as segments; the segments themselves are shared. `close` ends it."""
 
-    __slots__ = ("_blksize", "_body", "_images", "_marks", "_place", "_text")
+    __slots__ = ("_blksize", "_body", "_form", "_images", "_marks", "_text")
 
     def __init__(self, images: Images, body: Body, blksize: int, mode: str):
         self._images = images
         self._body = body
         self._blksize = blksize
         self._text = mode == "netascii"
-        self._place = (body.key, blksize, mode)
+        self._form = (body.key, blksize, mode)
+        images.use(self._form)
         # netascii only: where each segment starts in the file, and what the one before left over.
         self._marks: list[tuple[int, bytes]] = [(0, b"")]
+
+    def close(self) -> None:
+        """The transfer has ended; called once."""
+        self._images.unuse(self._form)
 
     def segment(self, index: int) -> Segment:
         """The index-th segment; SourceLost if the file was changed in place meanwhile.
 
         netascii segments are asked for in order the first time, as a transfer does.
         """
-        place = (*self._place, index)
+        place = (self._form, index)
         segment = self._images.get(place)
         if segment is None:
             segment = self._translated(index) if self._text else self._plain(index)
-            self._images.put(place, segment)
+            if self._images.shared(self._form):
+                self._images.put(place, segment)
         if self._text and index + 1 == len(self._marks):
             self._marks.append(segment.after)  # type: ignore[arg-type]
         return segment

@@ -36,6 +36,9 @@ PHRASES = {
 }
 
 
+_HEAD = struct.Struct(">HH").pack  # an opcode and a block number or error code
+
+
 class ProtocolError(Exception):
     """A datagram that is no request. `silent`: do not answer it; `name`: what was readable of the name."""
 
@@ -51,7 +54,7 @@ class SourceLost(Exception):
 
 def error(code: int) -> bytes:
     """An ERROR packet with the standard phrase of its code."""
-    return struct.pack(">HH", ERROR, code) + PHRASES[code] + b"\0"
+    return _HEAD(ERROR, code) + PHRASES[code] + b"\0"
 
 
 # What a phone is told for each reason; None is silence.
@@ -200,11 +203,10 @@ def cut(stream: bytes, first: int, blksize: int, final: bool, after: object = No
     """
     count = len(stream) // blksize + final
     numbers = [block & 0xFFFF for block in range(first, first + count)]
-    heads = struct.pack(f">{count}I", *[DATA << 16 | block for block in numbers])
-    acks = struct.pack(f">{count}I", *[ACK << 16 | block for block in numbers])
+    starts = range(0, count * blksize, blksize)
     return Segment(
-        [heads[4 * k : 4 * k + 4] + stream[k * blksize : (k + 1) * blksize] for k in range(count)],
-        [acks[4 * k : 4 * k + 4] for k in range(count)],
+        [_HEAD(DATA, block) + stream[at : at + blksize] for block, at in zip(numbers, starts, strict=True)],
+        [_HEAD(ACK, block) for block in numbers],
         final,
         after,
     )
@@ -528,7 +530,7 @@ class Fetch:
             self._due.append(request(self._ask))
 
     def _ack(self) -> None:
-        self._due.append(struct.pack(">HH", ACK, self.block & 0xFFFF))
+        self._due.append(_HEAD(ACK, self.block & 0xFFFF))
         self._run = 0
 
     def _fail(self, why: str, code: int) -> None:

@@ -29,6 +29,7 @@ from mv_iptel.tftp.protocol import (
     Ask,
     Limits,
     ProtocolError,
+    Source,
     Terms,
     Transfer,
     agree,
@@ -66,6 +67,7 @@ class Flow(Transfer):
         "fd",
         "gso",
         "id",
+        "image",
         "key",
         "listener",
         "request",
@@ -75,8 +77,8 @@ class Flow(Transfer):
         "unsent",
     )
 
-    def __init__(self, image: Image, terms: Terms, now: float, sock: socket.socket | None):
-        super().__init__(image, terms, now)
+    def __init__(self, source: Source, terms: Terms, now: float, sock: socket.socket | None):
+        super().__init__(source, terms, now)
         self.sock = sock  # None: it speaks from the server's own port
         self.fd = sock.fileno() if sock is not None else -1
         self.gso = _LINUX and terms.window > 1 and sock is not None
@@ -87,6 +89,7 @@ class Flow(Transfer):
         self.id = 0
         self.epoch = 0.0
         self.key: tuple = ()
+        self.image: Image | None = None
         self.ask: Ask | None = None
         self.request: Request | None = None
         self.answer: Serve | None = None
@@ -421,7 +424,9 @@ class Server:
             session.finished(request, failed, "failed", 0, 0.0)
             answer.body.close()
             return
-        flow = Flow(Image(self._images, answer.body, terms.blksize, ask.mode), terms, now, sock)
+        image = Image(self._images, answer.body, terms.blksize, ask.mode)
+        flow = Flow(image, terms, now, sock)
+        flow.image = image
         self._serial += 1
         flow.id, flow.epoch, flow.key = self._serial, time.time(), key
         flow.ask, flow.request, flow.answer = ask, request, answer
@@ -601,6 +606,8 @@ class Server:
                 self._by_peer[flow.key] = rival
             else:
                 del self._by_peer[flow.key]
+        if flow.image is not None:
+            flow.image.close()
         answer, session, request = flow.answer, flow.session, flow.request
         if answer is None or session is None or request is None:
             return

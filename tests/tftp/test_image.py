@@ -68,11 +68,14 @@ def test_segments_are_shared(opened):
     one, two = (Image(images, body, 512, "octet") for _ in range(2))
     assert one.segment(1) is two.segment(1)
     assert one.segment(1) is not Image(images, body, 1024, "octet").segment(1)
+    one.close()
+    assert two.segment(0) is not two.segment(0)  # nobody else wants it now
+    two.close()
 
 
 def test_memory_is_bounded_and_given_back(opened):
     body, images = opened(bytes(2 << 20)), Images(kept=200_000)
-    image = Image(images, body, 512, "octet")
+    image, _ = (Image(images, body, 512, "octet") for _ in range(2))
     first = image.segment(0)
     for index in range(64):
         image.segment(index)
