@@ -171,15 +171,14 @@ class Inventory:
     def receive(self, batch: list[Event]) -> None:
         """Take in a batch."""
         with self._lock:
-            if self._database is None and not self._again(len(batch)):
-                return
-            try:
-                self._take(batch)
-                now = self.clock()
-                if not 0 <= now - self._flushed_at < FLUSH_SECONDS or len(self._dirty) > OPEN_ROWS:
-                    self._flush(now)
-            except sqlite3.Error as fault:
-                self._broken(fault, len(batch))
+            if self._database is not None or self._again(len(batch)):
+                try:
+                    self._take(batch)
+                    now = self.clock()
+                    if not 0 <= now - self._flushed_at < FLUSH_SECONDS or len(self._dirty) > OPEN_ROWS:
+                        self._flush(now)
+                except sqlite3.Error as fault:
+                    self._broken(fault, len(batch))
         self._tell()
 
     def tick(self, now: float) -> None:
