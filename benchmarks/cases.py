@@ -21,7 +21,8 @@ AGENT = "Mozilla/4.0 (compatible; MSIE 6.0) AVAYA/J179-4.1.3.0.6 (MAC:%M)"
 CONNECTIONS = 50
 BESIDE_RATE = 2000  # HTTP requests a second
 BESIDE_WORK = 500  # MiB inflated and hashed
-# After the last byte: what a server does late (its log, its children's ends) belongs to the transfer.
+# Seconds. What a server does late (its log, its children's ends) belongs to the request that caused it:
+# the wait after the last byte, and after the warm-up.
 SETTLE = 0.3
 
 Figures = dict[str, Any]
@@ -57,6 +58,7 @@ class Case:
 def measure(case: Case, bench: Bench, server: Running) -> Figures:
     """One run. Raises RunError when it did not end in time or an answer was not exact."""
     warm(case, bench, server)
+    time.sleep(SETTLE)
     finish = case.beside(bench, server) if case.beside else None
     try:
         before = server.meter.seconds()
@@ -88,7 +90,8 @@ def run(command: list[str], limit: float) -> Figures:
     try:
         figures = json.loads(done.stdout)
     except ValueError as error:
-        raise RunError(f"{Path(command[0]).name}: {done.stderr.strip() or 'said nothing'}") from error
+        said = (done.stderr + done.stdout).strip()[-300:] or "nothing"
+        raise RunError(f"{Path(command[0]).name} ended with {done.returncode} and said: {said}") from error
     if done.returncode:
         raise RunError(
             f"{figures['failed']} failed, {figures['wrong']} with a wrong byte: {figures['error']}"
