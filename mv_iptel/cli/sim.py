@@ -200,6 +200,8 @@ def storm_command(
     from mv_iptel.phones.live import Live
 
     shares = _mix(mix)
+    if size is not None and dry is not None:
+        end(USAGE, "--size makes its own firmware to compare with; leave --dry out")
     context = _trust(home, where, False, True) if "https" in shares else None
     servers = {protocol: _servers(protocol, "", **_ports(where)) for protocol in shares}
     plan = storm.Plan(
