@@ -101,7 +101,7 @@ class Counters:
         self._watchers = (*self._watchers, watcher)
 
     def unwatch(self, watcher: Callable[[list[Event]], None]) -> None:
-        self._watchers = tuple(one for one in self._watchers if one is not watcher)
+        self._watchers = tuple(one for one in self._watchers if one != watcher)
 
     def sums(self) -> dict[str, int]:
         """Requests by outcome: ok, refused, and failed for all that broke off."""

@@ -323,21 +323,20 @@ class StatusServer:
             return _error(503, f"{MAX_WATCHERS} watchers are connected already")
         task = asyncio.current_task()
         assert task is not None
+        chosen = await asyncio.to_thread(self._chooser, request.query.get("phone", "").strip())
+        feed = _Feed(asyncio.get_running_loop(), chosen)
+        response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
         self._streams.add(task)
-        feed = None
+        self.counters.watch(feed.take)
         try:
-            wanted = request.query.get("phone", "").strip()
-            chosen = await asyncio.to_thread(self._chooser, wanted)
-            feed = _Feed(asyncio.get_running_loop(), chosen)
-            response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
             await response.prepare(request)
             await response.write(b": connected\n\n")
-            self.counters.watch(feed.take)
             while True:
                 await response.write(await feed.next(HEARTBEAT_SECONDS))
+        except ConnectionError:
+            return response  # the watcher has left, as all of them do
         finally:
-            if feed is not None:
-                self.counters.unwatch(feed.take)
+            self.counters.unwatch(feed.take)
             self._streams.discard(task)
 
     def _chooser(self, wanted: str) -> Callable[[Event], bool]:
