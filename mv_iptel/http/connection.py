@@ -278,7 +278,7 @@ class Connection:
         assert asked is not None
         self._answer = answer
         self._sent = 0
-        if self.listener.closed or self._server.stopping:
+        if self.listener.closed or self._server.stopping or isinstance(self.session, Refuse):
             asked = self._asked = asked.last()
         if isinstance(answer, Refuse):
             retry = self._server.retry() if answer.reason is Reason.NO_SLOT else 0

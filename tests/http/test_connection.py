@@ -350,6 +350,18 @@ def test_credentials_reach_no_event(files):
     assert "c2Vjc" not in repr(files.events())
 
 
+def test_a_fault_of_ours_is_500_for_the_phone_and_a_place_for_the_operator(files):
+    files.library._rules = None  # what no code should do
+    with files.connect() as sock:
+        for _ in range(2):
+            reply = ask(sock, "/46xxsettings.txt")
+            assert (reply.status, reply.headers["etag"]) == (500, '"fault"')
+    events = files.events()
+    assert [event.outcome for event in events if event.event == "finished"] == ["failed"] * 2
+    notices = [event for event in events if event.event == "notice"]
+    assert notices[0].kind == "fault" and "AttributeError" in notices[0].text and ".py:" in notices[0].text
+
+
 def test_a_flood_of_headers_is_one_event(files):
     with files.connect() as sock:
         sock.sendall(b"GET /46xxsettings.txt HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
