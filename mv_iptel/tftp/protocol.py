@@ -176,15 +176,21 @@ def agree(ask: Ask, size: int, limits: Limits) -> Terms:
     return Terms(blksize, window, timeout, limits.retries, b"\0\6" + oack if oack else b"")
 
 
+Packet = bytes | memoryview
+# Octets, about: enough to make cutting cheap, little enough for 2,000 transfers of different files.
+SEGMENT = 32 << 10
+
+
 class Segment:
     """A run of DATA packets ready to send, with the ACK that answers each; shared by many transfers.
 
+    `acks` may be empty where the window is larger than 1: they only serve the fused lock-step loop.
     `final`: the last packet ends the file. `after`: what the source needs to make the next segment.
     """
 
     __slots__ = ("acks", "after", "final", "packets")
 
-    def __init__(self, packets: list[bytes], acks: list[bytes], final: bool, after: object = None):
+    def __init__(self, packets: list[Packet], acks: list[bytes], final: bool, after: object = None):
         self.packets = packets
         self.acks = acks
         self.final = final
@@ -192,8 +198,8 @@ class Segment:
 
 
 def blocks_per_segment(blksize: int) -> int:
-    """About 32 KiB: enough to make cutting cheap, little enough for 2,000 transfers of different files."""
-    return min(128, 1 << max(0, (32768 // blksize).bit_length() - 1))
+    """How many packets are made at once; a power of two, at most 128."""
+    return min(128, 1 << max(0, (SEGMENT // blksize).bit_length() - 1))
 
 
 def cut(stream: bytes, first: int, blksize: int, final: bool, after: object = None) -> Segment:
@@ -259,7 +265,7 @@ class Transfer:
         self.source = source
         self.terms = terms
         self.per = blocks_per_segment(terms.blksize)
-        self.packets: list[bytes] = []
+        self.packets: list[Packet] = []
         self.acks: list[bytes] = []
         self.offset = 0  # blocks before the segment at hand
         self.total = sys.maxsize  # blocks; known once the final segment was made
@@ -323,7 +329,7 @@ class Transfer:
             self.next = self.base + 1
         return True
 
-    def to_send(self) -> list[bytes]:
+    def to_send(self) -> list[Packet]:
         """The packets that are due, first to last."""
         if self.outcome:
             return []
@@ -332,7 +338,7 @@ class Transfer:
             return [self.terms.oack]
         # Before the first ACK of a client without options the window is 1 anyway.
         last = self.base + self.terms.window
-        packets: list[bytes] = []
+        packets: list[Packet] = []
         try:
             while self.next <= last:
                 start = self.next - 1 - self.offset
@@ -350,7 +356,8 @@ class Transfer:
         if packets:
             self.top = max(self.top, self.next - 1)
             self.next = sys.maxsize
-        self._arm()
+        if self.terms.window == 1:
+            self._arm()
         return packets
 
     def again(self, now: float) -> None:
@@ -394,7 +401,7 @@ class Transfer:
     def _arm(self) -> None:
         """Offer the next ACK to the server's loop, in the plain lock-step case."""
         place = self.base - self.offset
-        plain = self.acked and self.terms.window == 1 and not self.tries and not self.outcome
+        plain = self.acked and not self.tries and not self.outcome
         self.want = self.acks[place] if plain and 0 <= place < len(self.acks) else None
 
 

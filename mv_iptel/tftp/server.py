@@ -19,7 +19,7 @@ from typing import Any
 from mv_iptel.config import TFTP
 from mv_iptel.events import Notice, Stream
 from mv_iptel.library import Client, Library, Reason, Refuse, Request, Serve, Session
-from mv_iptel.tftp.image import Image, Images
+from mv_iptel.tftp.image import Image, Images, Ring, source_of
 from mv_iptel.tftp.listening import Datagram, Listener
 from mv_iptel.tftp.poller import FAST, IN, OUT, Waker, poller
 from mv_iptel.tftp.protocol import (
@@ -28,6 +28,7 @@ from mv_iptel.tftp.protocol import (
     REPLIES,
     Ask,
     Limits,
+    Packet,
     ProtocolError,
     Source,
     Terms,
@@ -81,15 +82,17 @@ class Flow(Transfer):
         super().__init__(source, terms, now)
         self.sock = sock  # None: it speaks from the server's own port
         self.fd = sock.fileno() if sock is not None else -1
-        self.gso = _LINUX and terms.window > 1 and sock is not None
-        self.unsent: list[bytes] = []  # what the socket's buffer had no room for
+        # How to hand a whole window to the kernel; empty: one packet at a time.
+        gso = _LINUX and terms.window > 1 and sock is not None
+        self.gso = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", terms.blksize + 4))] if gso else []
+        self.unsent: list[Packet] = []  # what the socket's buffer had no room for
         self.rival: Flow | None = None  # another transfer of the same client's port, see Server._rivals
         self.began = now
         # The rest is set by the server; a test of the packets alone needs none of it.
         self.id = 0
         self.epoch = 0.0
         self.key: tuple = ()
-        self.image: Image | None = None
+        self.image: Image | Ring | None = None
         self.ask: Ask | None = None
         self.request: Request | None = None
         self.answer: Serve | None = None
@@ -253,10 +256,11 @@ class Server:
     # The thread
 
     def _run(self) -> None:
+        now = time.monotonic()
         while True:
             try:
-                now = time.monotonic()
-                events = self._poller.poll(self._pause(now), EVENTS_A_TURN)
+                # While something is being sent the sweep sets the pace: nothing to compute per packet.
+                events = self._poller.poll(SWEEP if self._all else self._pause(now), EVENTS_A_TURN)
                 now = time.monotonic()
                 self.turn(events, now)
                 while self._calls:
@@ -270,11 +274,9 @@ class Server:
         self._close()
 
     def _pause(self, now: float) -> float:
-        """How long to wait for a packet, in seconds; negative: without end."""
+        """How long an idle server waits, in seconds; negative: without end."""
         until = min((listener.retry_at for listener in self._listeners), default=float("inf"))
-        if self._all:
-            until = min(until, self._sweep_at)
-        elif self._images.octets:
+        if self._images.octets:
             until = min(until, self._busy_at + IDLE)
         return -1 if until == float("inf") else max(0.0, until - now)
 
@@ -424,7 +426,7 @@ class Server:
             session.finished(request, failed, "failed", 0, 0.0)
             answer.body.close()
             return
-        image = Image(self._images, answer.body, terms.blksize, ask.mode)
+        image = source_of(self._images, answer.body, terms, ask.mode)
         flow = Flow(image, terms, now, sock)
         flow.image = image
         self._serial += 1
@@ -497,7 +499,8 @@ class Server:
                     if refuse is not None and not flow.outcome:
                         self._unslotted(flow, refuse, now)
                         return True
-                self._won(flow, now)
+                if flow.rival is not None:
+                    self._won(flow, now)
             self._go(flow, now)
             return answered
         except Exception as fault:
@@ -517,7 +520,7 @@ class Server:
         except Exception as fault:
             self._broken(flow, fault, now)
 
-    def _transmit(self, flow: Flow, packets: list[bytes], now: float) -> None:
+    def _transmit(self, flow: Flow, packets: list[Packet], now: float) -> None:
         """Send, as many at a time as the kernel takes; what finds no room waits until there is some."""
         sock = flow.sock
         if sock is None:
@@ -530,15 +533,14 @@ class Server:
         try:
             while place < count:
                 if run > 1 and place + 1 < count:
-                    size = struct.pack("=H", len(packets[0]))
                     try:
-                        sock.sendmsg(packets[place : place + run], [(_SOL_UDP, _UDP_SEGMENT, size)])
+                        sock.sendmsg(packets[place : place + run], flow.gso)
                         place += run
                     except (BlockingIOError, ConnectionRefusedError):
                         raise
                     except OSError:
                         # Blocks above the path's MTU, an old kernel or a card that cannot: one at a time.
-                        flow.gso, run = False, 1
+                        flow.gso, run = [], 1
                 else:
                     sock.send(packets[place])
                     place += 1
@@ -551,7 +553,7 @@ class Server:
         if flow.unsent:
             self._release(flow)
 
-    def _hold(self, flow: Flow, packets: list[bytes]) -> None:
+    def _hold(self, flow: Flow, packets: list[Packet]) -> None:
         """Wait until the socket's buffer has room."""
         if not flow.unsent:
             self.flows.pop(flow.fd, None)

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mv_iptel.library.contents import SMALL, Contents
-from mv_iptel.tftp.image import Image, Images
-from mv_iptel.tftp.protocol import SourceLost, to_netascii
+from mv_iptel.tftp.image import RINGS, Image, Images, Ring, source_of
+from mv_iptel.tftp.protocol import SourceLost, Terms, Transfer, to_netascii
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def opened(tmp_path):
         body.close()
 
 
-def whole(image: Image) -> bytes:
+def whole(image: Image | Ring) -> bytes:
     content, index = b"", 0
     while True:
         segment = image.segment(index)
@@ -87,9 +87,64 @@ def test_memory_is_bounded_and_given_back(opened):
     assert images.octets == 0
 
 
-def test_a_changed_file_is_lost(opened):
+@pytest.mark.parametrize("size", [SMALL + 1, 3 * SMALL, 3 * SMALL + 77])
+@pytest.mark.parametrize(
+    ("blksize", "window"), [(512, 2), (512, 64), (512, 130), (1428, 16), (8192, 5), (65464, 3)]
+)
+def test_a_ring_is_the_file_and_the_same_packets(opened, size, blksize, window):
+    content = random.Random(size).randbytes(size)
+    body, images = opened(content), Images()
+    ring, image = Ring(images, body, blksize, window), Image(images, body, blksize, "octet")
+    index = 0
+    while True:
+        ours, plain = ring.segment(index), image.segment(index)
+        assert [bytes(packet) for packet in ours.packets] == plain.packets
+        assert ours.final is plain.final
+        if ours.final:
+            break
+        index += 1
+    assert whole(ring) == content
+
+
+@pytest.mark.parametrize(("blksize", "window"), [(512, 2), (512, 64), (1428, 16), (1428, 37), (8192, 5)])
+def test_a_ring_keeps_what_a_window_needs(opened, blksize, window):
+    """All packets of a window stay as they are until the next window is asked for, wherever it begins."""
+    content = random.Random(1).randbytes(600_000)
+    body = opened(content)
+    sending = Transfer(Ring(Images(), body, blksize, window), Terms(blksize, window, oack=b"\0\6x\0"), 0.0)
+    sending.to_send()
+    got, block, rng = b"", 0, random.Random(2)
+    while not sending.outcome:
+        assert sending.receive(b"\0\4" + (block & 0xFFFF).to_bytes(2, "big"), 0.0)
+        taken = rng.randint(1, window)  # the rest of the window is lost
+        for packet in sending.to_send()[:taken]:
+            block += 1
+            assert bytes(packet[2:4]) == (block & 0xFFFF).to_bytes(2, "big")
+            got += packet[4:]
+    assert got == content
+
+
+def test_rings_are_few_and_small(opened):
+    body, small, images = opened(bytes(SMALL + 1)), opened(b"x"), Images()
+    window = Terms(1428, 16)
+    made = [source_of(images, body, window, "octet") for _ in range(RINGS + 1)]
+    assert [type(one) for one in made] == [Ring] * RINGS + [Image]
+    for one in made:
+        one.close()
+    assert images.rings == 0
+    for other, terms, mode in (
+        (body, Terms(65464, 64), "octet"),
+        (body, Terms(), "octet"),
+        (body, window, "netascii"),
+        (small, window, "octet"),
+    ):
+        assert type(source_of(images, other, terms, mode)) is Image
+
+
+@pytest.mark.parametrize("ring", [False, True])
+def test_a_changed_file_is_lost(opened, ring):
     body = opened(bytes(200_000))
-    image = Image(Images(), body, 512, "octet")
+    image = Ring(Images(), body, 512, 4) if ring else Image(Images(), body, 512, "octet")
     image.segment(0)
     with open(body.path, "r+b") as file:
         file.write(b"x")

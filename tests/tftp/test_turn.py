@@ -45,7 +45,7 @@ def flow_of(server, source, terms):
     ours.setblocking(False)
     client.setblocking(False)
     flow = Flow(source, terms, 0.0, ours)
-    flow.gso = False  # no UDP here
+    flow.gso = []  # no UDP here
     flow.id = 1
     server._all[1] = server.flows[flow.fd] = flow
     server._poller.register(flow.fd, IN)
