@@ -14,6 +14,7 @@ READY := $(VENV)/.ready
 # How much `make prove` proves; each is an argument: make prove TRANSFERS=500 BAD=20000
 TRANSFERS ?= 2000
 RELAY ?= 500
+RELAY_SIZE ?= 1048576
 STORM ?= 1000
 BAD ?= 200000
 EVIDENCE ?= docs/evidence
@@ -37,9 +38,9 @@ check: $(READY) ## ruff, and the rules of the house that a machine can hold
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest tests/test_house.py
 
-prove: $(READY) clients ## the long proofs (TRANSFERS, RELAY, STORM, BAD are their counts); results in docs/evidence/
-	@$(BIN)/python -m pytest -m prove --transfers $(TRANSFERS) --relay $(RELAY) --storm $(STORM) --bad $(BAD) \
-	    --evidence $(EVIDENCE) --timeout 3600
+prove: $(READY) clients ## the long proofs (TRANSFERS, RELAY, RELAY_SIZE, STORM, BAD: their counts); results in docs/evidence/
+	@$(BIN)/python -m pytest -m prove --transfers $(TRANSFERS) --relay $(RELAY) --relay-size $(RELAY_SIZE) \
+	    --storm $(STORM) --bad $(BAD) --evidence $(EVIDENCE) --timeout 3600
 
 bench: $(READY) servers ## side by side with other servers (section 14 of the contract); prints ratios
 	@$(BIN)/python -m benchmarks

@@ -1,0 +1,51 @@
+"""What all commands share: the home, JSON, and how they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from mv_iptel.cli.options import NEGATIVE, USAGE, common, end, print_json
+from mv_iptel.home import Home
+
+
+@click.command()
+@common
+def show(home: Home, as_json: bool) -> None:
+    """A command for this test."""
+    print_json({"home": home.root, "json": as_json})
+
+
+def said(*arguments: str, **environment: str) -> dict:
+    done = CliRunner().invoke(show, arguments, env=environment)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.output)
+
+
+def test_home_is_the_option_else_the_environment(tmp_path):
+    assert said("--home", str(tmp_path), MV_IPTEL_HOME="/elsewhere")["home"] == str(tmp_path)
+    assert said(MV_IPTEL_HOME=str(tmp_path))["home"] == str(tmp_path)
+    assert said("--home", "here")["home"] == str(Path("here").absolute())
+
+
+def test_json_is_a_switch(tmp_path):
+    assert said("--home", str(tmp_path), "--json")["json"] is True
+    assert said("--home", str(tmp_path))["json"] is False
+
+
+def test_what_json_does_not_know_becomes_text(capsys):
+    print_json({"path": Path("a/b"), "umlaut": "ü"})
+    assert json.loads(capsys.readouterr().out) == {"path": "a/b", "umlaut": "ü"}
+
+
+@pytest.mark.parametrize("code", [NEGATIVE, USAGE])
+def test_the_end_says_why_on_the_error_stream(code, capsys):
+    with pytest.raises(SystemExit) as ended:
+        end(code, "46xxsettings.txt [is] missing")
+    assert ended.value.code == code
+    out, err = capsys.readouterr()
+    assert out == "" and "46xxsettings.txt [is] missing" in err  # no markup of what phones sent
