@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import resource
 import sys
 from pathlib import Path
+from typing import IO
 
 import click
 from rich.console import Console
@@ -61,6 +63,7 @@ def main(
         rounds, seconds = 1, 1.5
     chosen = _choose(only)
     _raise_descriptors()
+    held = _alone(progress)
     try:
         generators = build(SCRATCH / "bin")
     except BuildError as error:
@@ -116,7 +119,20 @@ def main(
     if markdown_file:
         markdown_file.parent.mkdir(parents=True, exist_ok=True)
         markdown_file.write_text(report.markdown(facts, tables, notes, f"Bench of {facts['when']}"))
+    held.close()
     sys.exit(1 if failed else 0)
+
+
+def _alone(progress: Console) -> IO[str]:
+    """Two benches at once would falsify each other: the second waits. Closing what is returned ends our turn."""
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    lock = (SCRATCH / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        progress.print("another bench is running; waiting for its end")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def _choose(only: str) -> list[Case]:

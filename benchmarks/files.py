@@ -49,14 +49,23 @@ def make(folder: Path) -> Files:
     root = folder / "root"
     root.mkdir(parents=True, exist_ok=True)
     chance = random.Random(46)
-    (root / SETTINGS).write_bytes(_settings(4 * KIB))
+    _write(root / SETTINGS, _settings(4 * KIB))
     for name, size in ((FIRMWARE, 5 * MIB), (BOOT, MIB), (LARGE, 8 * MIB), (SMALL, 64 * KIB)):
-        (root / name).write_bytes(chance.randbytes(size))
+        _write(root / name, chance.randbytes(size))
     for path in (folder, root):
         path.chmod(0o755)
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     _certificate(certificate, key)
     return Files(root, certificate, key)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Never in place: somebody may still serve or map the file that is there."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_bytes(content)
+    aside.replace(path)
 
 
 def _settings(size: int) -> bytes:

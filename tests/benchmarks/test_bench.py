@@ -144,6 +144,16 @@ def test_http_refuses_another_certificate(start, generators, files, tmp_path):
             run([str(generators.httpload), "-n", "1", "-d", "0.1", "-C", str(other.certificate), *where], 30)
 
 
+def test_files_are_kept_or_replaced_but_never_written_in_place(tmp_path):
+    root = bench_files.make(tmp_path).root
+    kept, changed = (root / SMALL).stat(), (root / SETTINGS).stat()
+    (root / SETTINGS).write_bytes(b"something else")
+    bench_files.make(tmp_path)
+    assert (root / SMALL).stat().st_ino == kept.st_ino
+    assert (root / SETTINGS).stat().st_ino != changed.st_ino
+    assert (root / SETTINGS).stat().st_size == 4096
+
+
 def test_a_whole_run_of_a_case(start, generators, files):
     case = BY_KEY["http-4k"]
     with start(NGINX) as started:
