@@ -124,7 +124,7 @@ def main(
 
 
 def _alone(progress: Console) -> IO[str]:
-    """Two benches at once would falsify each other: the second waits. Closing what is returned ends our turn."""
+    """Two benches at once would falsify each other: the second waits. Closing the result ends our turn."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
     lock = (SCRATCH / "lock").open("w")
     try:
