@@ -21,7 +21,7 @@ EVIDENCE ?= docs/evidence
 
 # What `make test` and `make bench` drive of other people's work: PROGRAM=PACKAGE.
 CLIENTS := tftp=tftp-hpa atftp=atftp busybox=busybox curl=curl openssl=openssl sslscan=sslscan lftp=lftp ip=iproute2
-SERVERS := in.tftpd=tftpd-hpa dnsmasq=dnsmasq-base nginx=nginx-light wrk=wrk gcc=gcc
+SERVERS := in.tftpd=tftpd-hpa dnsmasq=dnsmasq-base nginx=nginx-light wrk=wrk gcc=build-essential
 
 .PHONY: help run test check prove bench package clean clients servers
 
