@@ -51,6 +51,7 @@ class Daemon:
         self.config = config
         self.generation = 1
         self._load = load
+        self._first = config  # as it was at the start
         self._written = config  # as the file has it; `config` may have listeners stopped by hand
         self._stop = asyncio.Event()
         self._why = ""
@@ -96,6 +97,7 @@ class Daemon:
         config = self.config
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._fault)
+        self._signals(loop)
         handler = _Faults(self.stream)
         logging.getLogger().addHandler(handler)
         watching = Watching(self._changed)
@@ -109,7 +111,6 @@ class Daemon:
             await self.http.start()
             await self.status.start()
             _become(config.settings.user)
-            self._signals(loop)
             watching.start(self._watched())
             self.stream.publish(Started(__version__, str(config.home.root), config.legacy()))
             _notify("READY=1")
@@ -145,7 +146,7 @@ class Daemon:
             findings = (f"{file}: cannot be read: {error.strerror}; make it readable for the server",)
             self.stream.publish(Reloaded(file, False, self.generation, findings))
             return {"ok": False, "generation": self.generation, "findings": list(findings), "restart": []}
-        restart = restart_needed(self._written, config)
+        restart = restart_needed(self._as_running(), config)
         self._written = config
         await self._apply(config)
         self.generation += 1
@@ -158,6 +159,11 @@ class Daemon:
             "findings": list(findings),
             "restart": list(restart),
         }
+
+    def _as_running(self) -> Config:
+        """What is really in force: some keys are those of the start, whatever was reloaded since."""
+        first, written = self._first.settings, self._written
+        return replace(written, settings=replace(written.settings, user=first.user, database=first.database))
 
     async def switch(self, proto: str, run: bool) -> bool:
         """Start or stop one protocol's listeners until the next reload. False: no such protocol."""

@@ -15,8 +15,8 @@ from mv_iptel.home import Home
 
 DONE, NEGATIVE, USAGE, UNREACHABLE = 0, 1, 2, 3
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, emoji=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -168,7 +168,10 @@ class Daemon:
     def events(self, **wanted: object) -> list[dict]:
         """The finished requests in the journal whose fields have these values."""
         found = []
-        *lines, _ = self.home.log.joinpath("MV_IPTel.log").read_text("utf-8", "replace").split("\n")
+        log = self.home.log / "MV_IPTel.log"
+        if not log.exists():
+            return []  # nothing was logged yet
+        *lines, _ = log.read_text("utf-8", "replace").split("\n")
         for line in lines:  # without the last, which may be half written
             event = json.loads(line)
             if event["event"] == "finished" and wanted.items() <= event.items():
