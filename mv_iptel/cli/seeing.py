@@ -721,7 +721,7 @@ def _write_csv(rows: list[dict[str, Any]]) -> None:
     """CSV that a spreadsheet does not take for formulas: a phone chooses some of these texts."""
     fields = ("mac", "ext", "model", "version", "runs", "runs_source", "address", "first_seen", "last_seen",
               "requests", "refused", "failed", "bytes")  # fmt: skip
-    writer = csv.writer(click.get_text_stream("stdout"), lineterminator="\n")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(fields)
     for row in rows:
         values = []

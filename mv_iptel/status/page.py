@@ -10,6 +10,7 @@ from typing import Any
 
 from mv_iptel.events import Notice
 from mv_iptel.status.counters import Refusal
+from mv_iptel.status.snapshot import problem
 from mv_iptel.status.words import REASONS, clock, count, mac, size, span
 
 CERT_DAYS = 30  # a certificate that ends sooner is told
@@ -100,8 +101,8 @@ def _banners(view: View) -> str:
     for row in status["listeners"]:
         if row["state"] == "failed":
             banners.append(("bad", f"{row['proto']} on port {row['port']} is not up: {row['error']}"))
-    for file, line, text in view.problems:
-        banners.append(("bad", f"{file}:{line}: {text}"))
+    broken = {problem(one) for one in view.problems}
+    banners += [("bad", text) for text in sorted(broken)]
     if view.reload_refused:
         text = f"{view.reload_refused} was not loaded; the configuration before it is in force"
         banners.append(("bad", text))
@@ -109,10 +110,10 @@ def _banners(view: View) -> str:
         banners.append(("legacy", f"Legacy mode {LEGACY.get(mode, mode)}"))
     if view.restart:
         banners.append(("warn", f"Needs a restart to take effect: {', '.join(view.restart)}"))
-    for finding in status["config"]["findings"][:8]:
-        banners.append(("warn", finding))
-    if len(status["config"]["findings"]) > 8:
-        banners.append(("warn", f"and {len(status['config']['findings']) - 8} more findings: mv-iptel check"))
+    findings = [one for one in status["config"]["findings"] if one not in broken]
+    banners += [("warn", finding) for finding in findings[:8]]
+    if len(findings) > 8:
+        banners.append(("warn", f"and {len(findings) - 8} more findings: mv-iptel check"))
     for certificate in status["certs"]:
         left = certificate["not_after"] - view.now
         if left < CERT_DAYS * 86400:
@@ -317,7 +318,7 @@ def _who(row: dict[str, Any]) -> str:
     address = escape(str(row.get("peer") or ""))
     if not text:
         return f"<td class=num>{address or escape(str(row.get('address') or '–'))}"
-    return f"<td>{text}<small class=num>{address}</small>" if address else f"<td>{text}"
+    return f"<td class=who>{text}<small class=num>{address}</small>" if address else f"<td class=who>{text}"
 
 
 def _time(when: float, now: float) -> str:

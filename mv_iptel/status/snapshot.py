@@ -109,7 +109,8 @@ class Snapshot:
                 "file": str(config.file) if config.file else None,
                 "loaded": round(counters.loaded or counters.started, 3),
                 "generation": counters.generation or 1,
-                "findings": list(findings),
+                # A broken list is a finding until it is mended; it needs no reload to be one.
+                "findings": [*findings, *map(problem, sources.library.problems())],
             },
             "listeners": listeners,
             "slots": {"max": slots.max, "used": slots.used, "refused": slots.refused},
@@ -154,3 +155,9 @@ def _certificate(path: str, certificate: x509.Certificate) -> dict[str, Any]:
         "subject": certificate.subject.rfc4514_string(),
         "not_after": int(certificate.not_valid_after_utc.timestamp()),
     }
+
+
+def problem(place: tuple[str, int, str]) -> str:
+    """A broken or lost list in the form of a finding."""
+    file, line, text = place
+    return f"{file}:{line}: {text}" if line else f"{file}: {text}"
