@@ -165,6 +165,10 @@ class Daemon:
         done = self.run("why", address, name, "--protocol", protocol, "--json", status=None)
         return json.loads(done.stdout)
 
+    def slots(self) -> list[dict]:
+        """What `mv-iptel slots list` says."""
+        return json.loads(self.run("slots", "list", "--json").stdout)["slots"]
+
     def events(self, **wanted: object) -> list[dict]:
         """The finished requests in the journal whose fields have these values."""
         found = []

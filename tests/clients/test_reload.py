@@ -86,3 +86,23 @@ def test_a_taken_port_keeps_nobody_from_booting(daemon, program):
     assert [one["port"] for one in failed] == [daemon.status] * len(failed) and failed
     assert str(daemon.process.pid) in failed[0]["error"] or "mv-iptel" in failed[0]["error"]
     assert ask_web(program("curl"), "http")(daemon, "127.0.0.1", "fw.bin") == CONTENT
+
+
+def test_a_file_replaced_by_rename_is_sent_as_it_was(daemon, program, tmp_path):
+    with Tftp(daemon.tftp, "fw.bin") as slow:
+        slow.step()
+        daemon.write(daemon.home.tftp_data, "fw.bin", b"new")
+        assert ask_tftp(daemon, "127.0.0.1", "fw.bin") == b"new"
+        assert slow.finish() == CONTENT
+
+
+def test_a_file_overwritten_in_place_is_never_sent_half_old_half_new(daemon):
+    """The administrator copied over it: the transfer ends with an error, and the phone asks again."""
+    with Tftp(daemon.tftp, "fw.bin") as slow:
+        for _ in range(10):
+            slow.step()
+        new = bytes(reversed(CONTENT))
+        (daemon.home.tftp_data / "fw.bin").write_bytes(new)
+        got = slow.finish()
+        assert slow.error is not None or got == CONTENT
+    assert ask_tftp(daemon, "127.0.0.1", "fw.bin") == new
