@@ -11,7 +11,6 @@ import socket
 import ssl
 import time
 import traceback
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mv_iptel.events import Notice
@@ -42,7 +41,7 @@ LINGER_OCTETS = 1 << 20
 
 _MORE = socket.MSG_MORE if hasattr(socket, "MSG_MORE") else 0
 _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_SHAKING, _BETWEEN, _IN_HEAD, _IN_BODY, _LINGERING = range(5)
+_BETWEEN, _IN_HEAD, _IN_BODY, _GREETING, _SHAKING, _LINGERING = range(6)
 _TIMES = {_BETWEEN: IDLE, _IN_HEAD: HEAD, _IN_BODY: BODY}
 
 # TLS encrypts from here. The loop has one thread, and a slice that the socket did not take is read again.
@@ -50,7 +49,7 @@ _slice = memoryview(bytearray(TLS_SLICE))
 
 
 class _Changed(Exception):
-    """The file was changed in place: what is left would not fit what went."""
+    """The file was changed in place, or cannot be read: what is left would not fit what went."""
 
 
 class Connection:
@@ -58,8 +57,9 @@ class Connection:
 
     __slots__ = (
         "_answer", "_asked", "_at", "_body", "_ended", "_hello", "_out", "_paused", "_phase",
-        "_secure", "_sent", "_server", "_since", "_sock", "_stop", "_top", "_unwanted", "_writing",
+        "_secure", "_sent", "_server", "_since", "_sock", "_stop", "_top", "_unwanted",
         "client", "deadline", "fd", "held", "incoming", "listener", "number", "session", "started",
+        "wants_write",
     )  # fmt: skip
 
     def __init__(
@@ -84,9 +84,9 @@ class Connection:
         self.incoming = Incoming()
         self._ended = False  # the client will send nothing more
         self._paused = False
-        self._writing = False
+        self.wants_write = False
         self._unwanted = 0  # octets that were thrown away while lingering
-        self._phase = _SHAKING if self._secure else _BETWEEN
+        self._phase = _GREETING if self._secure else _BETWEEN
         # The request that is being answered: none if `_asked` is None.
         self._asked: Asked | None = None
         self._answer: Answer | None = None
@@ -99,7 +99,44 @@ class Connection:
         self._stop = 0
         now = server.clock()
         self.deadline = now + (HANDSHAKE if self._secure else IDLE)
-        server.loop.add_reader(self.fd, self._greeted if self._secure else self._readable)
+        server.poller.watch(self, True, False)
+
+    # --- what the poller calls ---------------------------------------------------------------
+
+    def readable(self) -> None:
+        """Something came, or the client has gone."""
+        try:
+            if self._phase <= _IN_BODY:
+                self._read()
+            elif self._phase == _GREETING:
+                self._greeted()
+            elif self._phase == _SHAKING:
+                self._shake()
+            else:
+                self._discard()
+        except Exception as error:
+            self._broken(error)
+
+    def writable(self) -> None:
+        """The socket takes more."""
+        try:
+            if self._phase == _SHAKING:
+                self._shake()
+            elif self._asked is not None and self._push():
+                self._serve()
+        except Exception as error:
+            self._broken(error)
+
+    def _broken(self, error: Exception) -> None:
+        """A fault of ours must not touch other connections, nor come again and again."""
+        self._fault(error)
+        if self._asked is not None and self._answer is not None:
+            self._finish("failed")
+        self.close()
+
+    def _watch(self, read: bool, write: bool = False) -> None:
+        self.wants_write = write
+        self._server.poller.watch(self, read, write)
 
     # --- TLS ---------------------------------------------------------------------------------
 
@@ -119,13 +156,14 @@ class Connection:
             what = "plain HTTP" if first[:1].isalpha() else "something other than TLS"
             return self._no_handshake(f"{what} was spoken to a TLS port")
         self._hello = first
-        server.loop.remove_reader(self.fd)
+        self._watch(False)
         try:
             context = server.contexts.get(self.listener.offer, server.clock())
             self._sock = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
         except (OSError, tls.CertificateError) as error:
             return self._no_handshake(str(error))
-        server.loop.add_reader(self.fd, self._shake)
+        self._phase = _SHAKING
+        self._watch(True)
         self._shake()
 
     def _shake(self) -> None:
@@ -133,17 +171,16 @@ class Connection:
         try:
             self._sock.do_handshake()
         except ssl.SSLWantReadError:
-            return self._unblock()
+            return self._watch(True)
         except ssl.SSLWantWriteError:
-            return self._block(self._shake)
+            return self._watch(True, True)
         except OSError as error:
             return self._no_handshake(tls.explain(error, tls.read_hello(self._hello), self.listener.offer))
-        self._unblock()
         self._hello = b""
         self._phase = _BETWEEN
         self.deadline = self._server.clock() + IDLE
-        self._server.loop.add_reader(self.fd, self._readable)
-        self._readable()
+        self._watch(True)
+        self._read()
 
     def _no_handshake(self, text: str) -> None:
         server = self._server
@@ -152,7 +189,7 @@ class Connection:
 
     # --- reading -----------------------------------------------------------------------------
 
-    def _readable(self) -> None:
+    def _read(self) -> None:
         try:
             data = self._sock.recv(READ)
             # What TLS has already taken from the socket does not wake the loop.
@@ -169,12 +206,12 @@ class Connection:
             self._serve()
         elif self.incoming.waiting > WAITING:
             self._paused = True
-            self._server.loop.remove_reader(self.fd)
+            self._watch(False, self.wants_write)
 
     def _half_closed(self) -> None:
         """The client sends nothing more. It may still be reading."""
         self._ended = True
-        self._server.loop.remove_reader(self.fd)
+        self._watch(False, self.wants_write)
         if self.held:  # a client that waits keeps its side open; this one has given up
             self._finish("aborted")
         elif self._asked is None:
@@ -205,8 +242,11 @@ class Connection:
         return None
 
     def _resume(self) -> None:
-        if self._asked is None and self.fd >= 0 and self._phase != _LINGERING:
-            self._serve()
+        if self._asked is None and self.fd >= 0 and self._phase <= _IN_BODY:
+            try:
+                self._serve()
+            except Exception as error:
+                self._broken(error)
 
     def _between(self) -> None:
         """Nothing is being answered: wait for more, or end."""
@@ -222,7 +262,7 @@ class Connection:
             self.deadline = self._server.clock() + _TIMES[phase]
         if self._paused:
             self._paused = False
-            self._server.loop.add_reader(self.fd, self._readable)
+            self._watch(True)
         return None
 
     # --- answering ---------------------------------------------------------------------------
@@ -339,7 +379,9 @@ class Connection:
             return self._finish("aborted")
         except _Changed:
             assert self._answer is not None
-            self._answer = self._answer._replace(detail="the file was changed while it was being sent")
+            self._answer = self._answer._replace(
+                detail="the file was changed, or could not be read, under way"
+            )
             return self._finish("failed")
         if self._out is not None or self._body is not None:
             self.deadline = self._server.clock() + STALLED
@@ -354,7 +396,11 @@ class Connection:
         if self._secure:
             # Read, not mapped: a file that shrinks while it is mapped would end the whole process.
             view = _slice[:size]
-            if os.preadv(body.fd, [view], self._at) != size:
+            try:
+                got = os.preadv(body.fd, [view], self._at)
+            except OSError as error:
+                raise _Changed from error
+            if got != size:
                 raise _Changed
             sent = self._sock.send(view)
         else:
@@ -366,16 +412,12 @@ class Connection:
         if self._at == self._stop:
             self._body = None
 
-    def _writable(self) -> None:
-        if self._push():
-            self._serve()
-
     def _wait(self) -> bool:
         """The rest of the answer waits until the socket takes more."""
         if not self.number:
             self.deadline = self._server.clock() + STALLED
             self._server.sending(self)
-            self._block(self._writable)
+            self._watch(not (self._ended or self._paused), True)
         return False
 
     def _finish(self, outcome: str) -> bool:
@@ -384,7 +426,7 @@ class Connection:
         assert asked is not None and answer is not None
         if self.number:
             self._server.sent(self)
-            self._unblock()
+            self._watch(not (self._ended or self._paused))
         if self.held:
             self._server.unhold(self)
         self._asked = self._answer = self._out = self._body = None
@@ -430,7 +472,7 @@ class Connection:
         if self._asked is not None:
             self._finish("timeout")
             return None
-        if self._phase == _SHAKING:
+        if self._phase in (_GREETING, _SHAKING):
             if self._hello:
                 return self._no_handshake(tls.explain(TimeoutError(), None, tls.Policy()))
         elif self._phase in (_IN_HEAD, _IN_BODY):
@@ -466,8 +508,6 @@ class Connection:
 
     def _linger(self) -> None:
         """Close our side, and read what is still coming: closing at once would destroy the answer."""
-        loop = self._server.loop
-        loop.remove_reader(self.fd)
         try:
             self._goodbye()
             self._sock.shutdown(socket.SHUT_WR)
@@ -477,7 +517,7 @@ class Connection:
             return self.close()
         self._phase = _LINGERING
         self.deadline = self._server.clock() + LINGER
-        loop.add_reader(self.fd, self._discard)
+        self._watch(True)
         return None
 
     def _discard(self) -> None:
@@ -503,9 +543,7 @@ class Connection:
         """End the connection. `clean`: nothing was cut off, say so where TLS can."""
         if self.fd < 0:
             return
-        loop = self._server.loop
-        loop.remove_reader(self.fd)
-        self._unblock()
+        self._watch(False)
         if clean and self._phase != _LINGERING:
             self._goodbye()
         self.fd = -1
@@ -513,14 +551,3 @@ class Connection:
         if not isinstance(self.session, Refuse):
             self.session.close()
         self._server.closed(self)
-
-    def _block(self, then: Callable[[], None]) -> None:
-        """Call `then` when the socket takes more."""
-        if not self._writing:
-            self._writing = True
-            self._server.loop.add_writer(self.fd, then)
-
-    def _unblock(self) -> None:
-        if self._writing:
-            self._writing = False
-            self._server.loop.remove_writer(self.fd)

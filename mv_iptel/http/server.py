@@ -16,7 +16,7 @@ import psutil
 
 from mv_iptel.config import Config
 from mv_iptel.events import Listening, Stream
-from mv_iptel.http import tls
+from mv_iptel.http import poller, tls
 from mv_iptel.http.connection import HOLD, Connection
 from mv_iptel.library import Client, Library, Reason, Refuse
 
@@ -123,6 +123,7 @@ class Server:
         self.stream = stream
         self.clock = clock
         self.loop: asyncio.AbstractEventLoop
+        self.poller: poller.Poller | poller.LoopPoller
         self.contexts = self._contexts(config)
         self.failures = tls.Failures(stream.publish)
         self.stopping = False
@@ -144,6 +145,7 @@ class Server:
     async def start(self) -> None:
         """Open every port. One that cannot be opened is failed, is told, and is tried again."""
         self.loop = asyncio.get_running_loop()
+        self.poller = poller.make(self.loop)
         self._quiet = asyncio.Event()
         self.library.slots.on_end(self._slot_ended)
         self._open_wanted()
@@ -181,6 +183,7 @@ class Server:
                 pass
         for connection in list(self._connections):
             connection.end()
+        self.poller.close()
         for timer in (self._sweeping, self._waking):
             if timer is not None:
                 timer.cancel()
