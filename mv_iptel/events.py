@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -144,6 +145,7 @@ class Stream:
         self._queue: deque[Event] = deque()
         self._ids = itertools.count(first_id)
         self._stop = threading.Event()
+        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
     def next_id(self) -> int:
@@ -164,11 +166,18 @@ class Stream:
                 self.lost += 1
                 return
         self._queue.append(event)
+        if len(self._queue) > BACKLOG // 2:
+            self._wake.set()  # do not let the pause between two batches fill the backlog
 
-    def drain(self) -> None:
-        """Hand everything that waits to the listeners. Called by the thread, or by a test."""
+    def drain(self, most: float = math.inf) -> None:
+        """Hand what waits, but not many more than `most` events, to the listeners.
+
+        Called by the thread, or by a test.
+        """
         queue = self._queue
-        while queue:
+        done = 0
+        while queue and done < most:
+            done += 1024
             batch = [queue.popleft() for _ in range(min(len(queue), 1024))]
             for listener in self.listeners:
                 try:
@@ -184,20 +193,17 @@ class Stream:
     def stop(self) -> None:
         """Hand over what waits, then end the thread."""
         self._stop.set()
+        self._wake.set()
         if self._thread is not None:
             self._thread.join(10)
             self._thread = None
         self.drain()
 
     def _run(self) -> None:
-        while not self._stop.wait(BATCH_SECONDS):
-            self.drain()
-            for listener in self.listeners:
-                if hasattr(listener, "tick"):
-                    try:
-                        listener.tick(time.time())
-                    except Exception:
-                        _faults.exception("a listener failed")
+        while not self._stop.is_set():
+            self._wake.wait(BATCH_SECONDS)
+            self._wake.clear()
+            self.drain(BACKLOG)
             self.tick(time.time())
 
     def tick(self, now: float) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -289,3 +290,11 @@ def test_settings_are_followed(journal, tmp_path):
     log.close()
     assert "#1 " in settings.log_file.read_text()
     assert json.loads((tmp_path / "other.log").read_text())["id"] == 2
+
+
+def test_the_filter_that_the_documentation_gives_finds_the_address():
+    text = (Path(__file__).parent.parent / "docs" / "status.md").read_text("utf-8")
+    form = re.search(r"failregex = (.*)", text)[1].replace("<HOST>", r"(?P<host>\S+)")
+    caught = [line for _, line in LINES if re.search(form, line)]
+    assert [line.split()[1] for line in caught] == ["#4", "#5", "#6"]
+    assert {re.search(form, line)["host"] for line in caught} == {"192.0.2.17"}

@@ -9,6 +9,7 @@ import re
 import socket
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -748,3 +749,17 @@ def test_the_agent_of_these_tests_is_what_the_library_reads():
     from mv_iptel.library.identity import of_agent
 
     assert (of_agent(AGENT).model, of_agent(AGENT).mac) == ("9640", "00040d112233")
+
+
+def test_the_documentation_names_what_there_is(site):
+    text = (Path(__file__).parent.parent / "docs" / "status.md").read_text("utf-8")
+    site.happen(finished(1, proto="tftp", listener="tftp:69"))
+    site.config = replace(
+        site.config, https=replace(site.config.https, cert_file=site.config.home.root / "c.pem")
+    )
+    (site.config.home.root / "c.pem").write_bytes(pem("files1"))
+    told = site.get("/metrics")[2]
+    for name in re.findall(r"`(mv_iptel_\w+)", text):
+        assert f"# TYPE {name} " in told, name
+    for path in re.findall(r"^\| `(/[\w.]*)`", text, re.MULTILINE):
+        assert path in ("/events", "/why") or site.get(path)[0] == 200, path
