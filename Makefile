@@ -39,8 +39,8 @@ check: $(READY) ## ruff, and the rules of the house that a machine can hold
 	@$(BIN)/python -m pytest tests/test_house.py
 
 prove: $(READY) clients ## the long proofs (TRANSFERS, RELAY, RELAY_SIZE, STORM, BAD: their counts); results in docs/evidence/
-	@$(BIN)/python -m pytest -m prove --transfers $(TRANSFERS) --relay $(RELAY) --relay-size $(RELAY_SIZE) \
-	    --storm $(STORM) --bad $(BAD) --evidence $(EVIDENCE) --timeout 3600
+	@$(BIN)/python -m pytest tests -m prove --transfers=$(TRANSFERS) --relay=$(RELAY) --relay-size=$(RELAY_SIZE) \
+	    --storm=$(STORM) --bad=$(BAD) --evidence=$(EVIDENCE) --timeout=3600
 
 bench: $(READY) servers ## side by side with other servers (section 14 of the contract); prints ratios
 	@$(BIN)/python -m benchmarks
