@@ -21,6 +21,10 @@ RETRY = 30.0  # seconds between attempts at a port that is taken
 _LINUX = sys.platform == "linux"
 _SO_RCVBUFFORCE = 33
 _IP_PKTINFO = 8  # socket.IP_PKTINFO exists from Python 3.12 on
+# Fragments rather than "too big": a phone behind a tunnel has no use for path discovery.
+_MTU_DISCOVER = {socket.AF_INET: (socket.IPPROTO_IP, 10), socket.AF_INET6: (socket.IPPROTO_IPV6, 23)}
+_MTU_DONT = 0
+_NONBLOCK = socket.SOCK_NONBLOCK if _LINUX else 0
 _V4_INFO = struct.Struct("=i4s4s")  # interface, our address, destination in the header
 _V6_INFO = struct.Struct("=16sI")
 
@@ -47,6 +51,7 @@ class Listener:
         self.sock: socket.socket | None = None
         self.six = ":" in address
         self._stream = stream
+        self._port_at = 0  # where in the range of ports the next transfer looks first
         self._any = address in ("0.0.0.0", "::")  # noqa: S104
 
     @property
@@ -124,6 +129,45 @@ class Listener:
             self.sock.sendmsg([packet], [info], 0, peer)
         except OSError:
             pass  # the client asks again
+
+    def speaker(
+        self, peer: tuple[Any, ...], local: bytes, ports: tuple[int, int] | None = None
+    ) -> socket.socket:
+        """A transfer's socket: it speaks from the address that was asked and hears only this client.
+
+        Its port lies within `ports`. Raises OSError if there is no port or no descriptor left.
+        """
+        family = socket.AF_INET6 if self.six else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM | _NONBLOCK)
+        try:
+            if _LINUX:
+                sock.setsockopt(*_MTU_DISCOVER[family], _MTU_DONT)
+            else:
+                sock.setblocking(False)
+            if local or ports or not self._any:
+                address = socket.inet_ntop(family, local) if local else self.address
+                self._bind(sock, (address, 0, *peer[2:]), ports)
+            sock.connect(peer)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    def _bind(self, sock: socket.socket, place: tuple[Any, ...], ports: tuple[int, int] | None) -> None:
+        if ports is None:
+            sock.bind(place)
+            return
+        low, high = ports
+        width = high - low + 1
+        for step in range(width):
+            try:
+                sock.bind((place[0], low + (self._port_at + step) % width, *place[2:]))
+            except OSError as fault:
+                taken = fault
+                continue
+            self._port_at = (self._port_at + step + 1) % width
+            return
+        raise taken
 
     def told(self) -> dict[str, Any]:
         """For the status page."""

@@ -100,7 +100,9 @@ def parse(datagram: bytes) -> Ask:
     if opcode not in (RRQ, WRQ):
         raise ProtocolError(f"unknown opcode {opcode}")
     if len(datagram) > REQUEST_MAX:
-        raise ProtocolError(f"a request of {len(datagram)} octets", name=datagram[2:66].partition(b"\0")[0])
+        raise ProtocolError(
+            f"a request longer than {REQUEST_MAX} octets", name=datagram[2:66].partition(b"\0")[0]
+        )
     parts = datagram[2:].split(b"\0", 2 + 2 * OPTIONS_MAX)
     name = parts[0]
     if len(parts) < 3:

@@ -7,36 +7,21 @@ Why it looks as it does, with the measurements, stands in ARCHITECTURE.md.
 from __future__ import annotations
 
 import os
-import socket
-import struct
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from mv_iptel.config import TFTP
 from mv_iptel.events import Notice, Stream
-from mv_iptel.library import Client, Library, Reason, Refuse, Request, Serve, Session
-from mv_iptel.tftp.image import Image, Images, Ring, source_of
+from mv_iptel.library import Client, Library, Reason, Refuse, Request, Serve
+from mv_iptel.tftp.flow import Flow
+from mv_iptel.tftp.image import Images, source_of
 from mv_iptel.tftp.listening import Datagram, Listener
 from mv_iptel.tftp.poller import FAST, IN, OUT, Waker, poller
-from mv_iptel.tftp.protocol import (
-    ACK,
-    ERROR,
-    REPLIES,
-    Ask,
-    Limits,
-    Packet,
-    ProtocolError,
-    Source,
-    Terms,
-    Transfer,
-    agree,
-    error,
-    parse,
-)
+from mv_iptel.tftp.protocol import ACK, ERROR, REPLIES, Limits, Packet, ProtocolError, agree, error, parse
 
 # Requests taken from one port before the running transfers get their turn: 15 ms at most.
 REQUESTS_A_TURN = 256
@@ -50,54 +35,6 @@ ACTIVE_MAX = 500
 SWITCH_INTERVAL = 1e-4
 # One send of the kernel's segmentation offload: 64 segments, together less than an IP datagram.
 SEGMENTS, SEGMENTED = 64, 65000
-_SOL_UDP, _UDP_SEGMENT = 17, 103
-_MTU_DISCOVER = {socket.AF_INET: (socket.IPPROTO_IP, 10), socket.AF_INET6: (socket.IPPROTO_IPV6, 23)}
-_MTU_DONT = 0
-_LINUX = sys.platform == "linux"
-_NONBLOCK = socket.SOCK_NONBLOCK if _LINUX else 0
-
-
-class Flow(Transfer):
-    """A transfer with its socket, and with the session that answers for it."""
-
-    __slots__ = (
-        "answer",
-        "ask",
-        "began",
-        "epoch",
-        "fd",
-        "gso",
-        "id",
-        "image",
-        "key",
-        "listener",
-        "request",
-        "rival",
-        "session",
-        "sock",
-        "unsent",
-    )
-
-    def __init__(self, source: Source, terms: Terms, now: float, sock: socket.socket | None):
-        super().__init__(source, terms, now)
-        self.sock = sock  # None: it speaks from the server's own port
-        self.fd = sock.fileno() if sock is not None else -1
-        # How to hand a whole window to the kernel; empty: one packet at a time.
-        gso = _LINUX and terms.window > 1 and sock is not None
-        self.gso = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", terms.blksize + 4))] if gso else []
-        self.unsent: list[Packet] = []  # what the socket's buffer had no room for
-        self.rival: Flow | None = None  # another transfer of the same client's port, see Server._rivals
-        self.began = now
-        # The rest is set by the server; a test of the packets alone needs none of it.
-        self.id = 0
-        self.epoch = 0.0
-        self.key: tuple = ()
-        self.image: Image | Ring | None = None
-        self.ask: Ask | None = None
-        self.request: Request | None = None
-        self.answer: Serve | None = None
-        self.session: Session | None = None
-        self.listener: Listener | None = None
 
 
 class Server:
@@ -121,7 +58,6 @@ class Server:
         self._by_peer: dict[tuple, Flow] = {}  # the latest transfer of a client's port
         self._calls: deque[Callable[[], None]] = deque()
         self._serial = 0
-        self._port_at = 0
         self._sweep_at = 0.0
         self._busy_at = 0.0
         self._stop_at: float | None = None
@@ -420,7 +356,7 @@ class Server:
             return
         terms = agree(ask, answer.body.size, self._limits)
         try:
-            sock = None if self._single else self._socket(listener, peer, local)
+            sock = None if self._single else listener.speaker(peer, local, self._ports)
         except OSError as fault:
             failed = answer._replace(detail=f"no socket: {fault.strerror}")
             session.finished(request, failed, "failed", 0, 0.0)
@@ -628,44 +564,6 @@ class Server:
             terms.window,
         )
         answer.body.close()
-
-    # Sockets
-
-    def _socket(self, listener: Listener, peer: Sequence[Any], local: bytes) -> socket.socket:
-        """A socket that speaks from the address that was asked, and hears only this client."""
-        family = socket.AF_INET6 if listener.six else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM | _NONBLOCK)
-        try:
-            if _NONBLOCK:
-                # Fragments rather than "too big": a phone behind a tunnel has no use for path discovery.
-                sock.setsockopt(*_MTU_DISCOVER[family], _MTU_DONT)
-            else:
-                sock.setblocking(False)
-            address = socket.inet_ntop(family, local) if local else listener.address
-            if local or self._ports:
-                self._bind(sock, (address, 0, *peer[2:]))
-            sock.connect(tuple(peer))
-        except OSError:
-            sock.close()
-            raise
-        return sock
-
-    def _bind(self, sock: socket.socket, place: tuple[Any, ...]) -> None:
-        """Bind, within `TFTPPortRange` if there is one."""
-        if self._ports is None:
-            sock.bind(place)
-            return
-        low, high = self._ports
-        width = high - low + 1
-        for step in range(width):
-            try:
-                sock.bind((place[0], low + (self._port_at + step) % width, *place[2:]))
-            except OSError as fault:
-                taken = fault
-                continue
-            self._port_at = (self._port_at + step + 1) % width
-            return
-        raise taken
 
     def _tell(self, fault: Exception, where: str, peer: str = "") -> None:
         place = fault.__traceback__

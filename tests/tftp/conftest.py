@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,9 +60,6 @@ class House:
 
     def ended(self, count: int, patience: float = 10.0) -> list:
         """The first `count` ends of requests, once there are as many."""
-        import threading
-        import time
-
         until, pause = time.monotonic() + patience, threading.Event()
         while len(found := self.events()) < count and time.monotonic() < until:
             pause.wait(0.01)

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -218,6 +219,14 @@ def test_replies_come_from_the_address_that_was_asked(house):
         assert sender[0] == "127.0.0.9" and sender[1] != port
         phone.say(rrq("missing"))
         assert phone.hear()[1] == ("127.0.0.9", port)
+
+
+def test_replies_come_from_the_address_it_is_bound_to(house):
+    one = house(bind=("127.0.0.6",))
+    one.put("file", SCRIPT)
+    with Phone(("127.0.0.6", one.server.listeners()[0]["port"])) as phone:
+        phone.say(rrq("file"))
+        assert phone.hear()[1][0] == "127.0.0.6"
 
 
 def test_a_stranger_is_not_heard(house):
@@ -525,7 +534,7 @@ def test_a_stop_lets_transfers_end(house):
     with Phone(one.address()) as phone:
         phone.say(rrq("file"))
         _, port = phone.hear()
-        ending = __import__("threading").Thread(target=one.server.stop, args=(20.0,))
+        ending = threading.Thread(target=one.server.stop, args=(20.0,))
         ending.start()
         for block in range(1, len(SCRIPT) // 512 + 1):
             phone.say(ack(block), port)
@@ -546,6 +555,26 @@ def test_a_stop_without_patience(house):
         assert phone.hear()[0] == b"\0\5\0\0Not defined\0"
     (event,) = one.ended(1)
     assert (event.outcome, event.detail) == ("aborted", "the server ends")
+
+
+def test_memory_is_given_back_when_nothing_is_sent(house):
+    one = house()
+    one.put("file", bytes(200_000))
+    with Phone(one.address()) as first, Phone(one.address()) as second:
+        for phone in (first, second):
+            phone.say(rrq("file"))
+            _, port = phone.hear()
+            phone.say(ack(1), port)
+            phone.hear()
+        second.say(b"\0\5\0\0no\0", port)
+        one.ended(1)
+        assert one.server._images.octets
+        one.server._call(lambda: one.server._sweep(time.monotonic()), 5)
+    one.ended(2)
+    one.server._call(lambda: one.server._sweep(time.monotonic() + 9), 5)
+    assert one.server._images.octets
+    one.server._call(lambda: one.server._sweep(time.monotonic() + 11), 5)
+    assert not one.server._images.octets
 
 
 def test_garbage_in_bulk(house):

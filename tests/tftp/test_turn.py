@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mv_iptel.tftp.flow import Flow
 from mv_iptel.tftp.poller import IN
 from mv_iptel.tftp.protocol import Terms, Transfer
-from mv_iptel.tftp.server import Flow
 from tests.tftp.channel import Text
 
 # What the client sends next, relative to the block on the wire; or what else happens.
