@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import struct
 import time
 import traceback
 from typing import TYPE_CHECKING
@@ -17,6 +18,12 @@ from mv_iptel.events import Notice
 from mv_iptel.http import protocol, tls
 from mv_iptel.http.protocol import Asked, Incoming, ProtocolError
 from mv_iptel.library.answers import NOBODY, Answer, Client, Reason, Refuse, Request, Serve
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows does not tell how much is under way
+    termios = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from mv_iptel.http.server import Listener, Server
@@ -35,8 +42,9 @@ LINGER = 2.0  # for what a refused client is still sending
 READ = 64 << 10  # octets of one read
 WAITING = 32 << 10  # octets that may wait behind the request that is being answered
 PIPELINED = 16  # requests answered before other connections have their turn
-FILE_SLICE = 4 << 20  # octets of a file that the kernel is asked to send at once
-TLS_SLICE = 256 << 10
+FILE_TURN = 4 << 20  # octets of a file that the kernel is asked to send in one turn of the loop
+TLS_TURN = 512 << 10  # the same where they are encrypted,
+TLS_SLICE = 64 << 10  # so many at once: what the socket does not take is read again
 LINGER_OCTETS = 1 << 20
 
 _MORE = socket.MSG_MORE if hasattr(socket, "MSG_MORE") else 0
@@ -44,7 +52,7 @@ _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWr
 _BETWEEN, _IN_HEAD, _IN_BODY, _GREETING, _SHAKING, _LINGERING = range(6)
 _TIMES = {_BETWEEN: IDLE, _IN_HEAD: HEAD, _IN_BODY: BODY}
 
-# TLS encrypts from here. The loop has one thread, and a slice that the socket did not take is read again.
+# TLS encrypts from here. One for all connections, as the loop has one thread.
 _slice = memoryview(bytearray(TLS_SLICE))
 
 
@@ -56,7 +64,7 @@ class Connection:
     """What is known about one connection. `deadline` is when `expire` is due, in the server's clock."""
 
     __slots__ = (
-        "_answer", "_asked", "_at", "_body", "_ended", "_hello", "_out", "_paused", "_phase",
+        "_answer", "_asked", "_at", "_body", "_ended", "_hello", "_out", "_paused", "_phase", "_queued",
         "_secure", "_sent", "_server", "_since", "_sock", "_stop", "_top", "_unwanted",
         "client", "deadline", "fd", "held", "incoming", "listener", "number", "session", "started",
         "wants_write",
@@ -97,6 +105,7 @@ class Connection:
         self._body: Body | None = None  # a big file, from `_at` up to `_stop`
         self._at = 0
         self._stop = 0
+        self._queued = -1  # octets in the kernel when a stalled client was last looked at
         now = server.clock()
         self.deadline = now + (HANDSHAKE if self._secure else IDLE)
         server.poller.watch(self, True, False)
@@ -368,13 +377,14 @@ class Connection:
 
     def _push(self) -> bool:
         """Send what the socket takes now. True: the answer is out, and the next request may come."""
+        before = self._sent
         try:
             if self._out is not None:
                 self._count(self._sock.send(self._out))
             if self._out is None and self._body is not None:
                 self._push_file(self._body)
         except _AGAIN:
-            return self._wait()
+            pass
         except OSError:
             return self._finish("aborted")
         except _Changed:
@@ -384,38 +394,45 @@ class Connection:
             )
             return self._finish("failed")
         if self._out is not None or self._body is not None:
-            self.deadline = self._server.clock() + STALLED
+            if self._sent > before or not self.number:
+                self.deadline = self._server.clock() + STALLED / 2
+                self._queued = -1
             return self._wait()
         return self._finish("ok" if isinstance(self._answer, Serve) else "refused")
 
     def _push_file(self, body: Body) -> None:
-        """One slice of a big file; then other connections have their turn."""
-        size = min(self._stop - self._at, TLS_SLICE if self._secure else FILE_SLICE)
+        """What of a big file the socket takes in one turn; then other connections have theirs."""
         if not body.fresh():
             raise _Changed
         if self._secure:
-            # Read, not mapped: a file that shrinks while it is mapped would end the whole process.
-            view = _slice[:size]
-            try:
-                got = os.preadv(body.fd, [view], self._at)
-            except OSError as error:
-                raise _Changed from error
-            if got != size:
-                raise _Changed
-            sent = self._sock.send(view)
+            turn = min(self._stop, self._at + TLS_TURN)
+            while self._at < turn:
+                self._count_file(self._push_slice(body, min(turn - self._at, TLS_SLICE)))
         else:
-            sent = os.sendfile(self.fd, body.fd, self._at, size)
-            if not sent:
-                raise _Changed
-        self._at += sent
-        self._sent += sent
+            self._count_file(os.sendfile(self.fd, body.fd, self._at, min(self._stop - self._at, FILE_TURN)))
         if self._at == self._stop:
             self._body = None
+
+    def _push_slice(self, body: Body, size: int) -> int:
+        """Encrypt and send some octets. Read, not mapped: a map of a file that shrinks ends the process."""
+        view = _slice[:size]
+        try:
+            got = os.preadv(body.fd, [view], self._at)
+        except OSError as error:
+            raise _Changed from error
+        if got != size:
+            raise _Changed
+        return self._sock.send(view)
+
+    def _count_file(self, sent: int) -> None:
+        if not sent:
+            raise _Changed  # the file has become shorter
+        self._at += sent
+        self._sent += sent
 
     def _wait(self) -> bool:
         """The rest of the answer waits until the socket takes more."""
         if not self.number:
-            self.deadline = self._server.clock() + STALLED
             self._server.sending(self)
             self._watch(not (self._ended or self._paused), True)
         return False
@@ -470,7 +487,13 @@ class Connection:
         if self.held:
             return self.give_up()
         if self._asked is not None:
-            self._finish("timeout")
+            queued = self._unsent()
+            if self._queued < 0 or queued < self._queued:
+                # On a slow line the kernel takes no more for long, and still the client gets on.
+                self._queued = queued
+                self.deadline = self._server.clock() + STALLED / 2
+            else:
+                self._finish("timeout")
             return None
         if self._phase in (_GREETING, _SHAKING):
             if self._hello:
@@ -483,6 +506,15 @@ class Connection:
                 return self.close()
             return self._linger()
         return self.close(clean=self._phase == _BETWEEN)
+
+    def _unsent(self) -> int:
+        """Octets that the kernel has taken and the client has not, where the system tells."""
+        if termios is None:
+            return 0
+        try:
+            return struct.unpack("i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+        except OSError:
+            return 0
 
     def end(self) -> None:
         """The server stops: what is being sent counts as aborted."""

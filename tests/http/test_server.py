@@ -18,6 +18,7 @@ from mv_iptel.http.protocol import Reply
 from mv_iptel.http.server import Place, wanted
 from mv_iptel.http.tls import Policy
 from tests.http.site import Site, answer, ask, read_all
+from tests.http.test_connection import more
 
 SMALL = b"SET A 1\n"
 BIG = bytes(range(256)) * (5 << 12)
@@ -132,7 +133,7 @@ def test_reload_opens_and_closes_ports_and_drops_no_transfer(site):
             socket.create_connection(("127.0.0.1", port))
         reply, left = Reply(), b""
         while not reply.complete:
-            left = reply.receive(left or running.recv(1 << 20))
+            left = reply.receive(left or more(running))
         assert bytes(reply.body) == BIG
     site.reload({"http": {"run_http": True}})
     assert [state for _, _, state in states(site)] == ["up", "up"]
