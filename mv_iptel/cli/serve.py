@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mv_iptel.cli.options import USAGE, common, console, end
 from mv_iptel.config import Config, ConfigError, defaults, load
 from mv_iptel.events import Event, Finished, Notice
 from mv_iptel.home import Home
+from mv_iptel.journal import plain
 
 if TYPE_CHECKING:
     from mv_iptel.daemon import Daemon
@@ -146,14 +148,17 @@ class _Console:
     def receive(self, batch: list[Event]) -> None:
         for event in batch:
             if isinstance(event, Finished):
-                style = "green" if event.outcome == "ok" else "red"
-                told = event.reason or event.outcome
-                console.print(
-                    f"[{style}]{told:<10}[/] {event.proto:<5} {event.peer:<15} {escape(event.name)}  "
-                    f"{event.bytes:,} octets in {event.seconds:.2f} s {escape(event.detail)}"
+                # No markup: a name may begin a tag that ends in what stands behind it.
+                line = Text()
+                line.append(f"{event.reason or event.outcome:<10}", "green" if event.outcome == "ok" else "red")
+                line.append(
+                    f" {event.proto:<5} {event.peer:<15} {plain(event.name)}  "
+                    f"{event.bytes:,} octets in {event.seconds:.2f} s {plain(event.detail)}"
                 )
+                console.print(line)
             elif isinstance(event, Notice):
-                console.print(f"{event.kind}: {event.text} {event.source}", style="yellow", markup=False)
+                text = f"{event.kind}: {plain(event.text)} {event.source}"
+                console.print(text, style="yellow", markup=False)
 
 
 commands = [serve]

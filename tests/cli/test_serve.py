@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from click.testing import CliRunner
 
-from mv_iptel.cli.serve import serve
+from mv_iptel.cli.serve import _Console, serve
 from mv_iptel.home import Home
+from tests.happened import finished
 
 
 def refused(*arguments: str) -> str:
@@ -38,3 +39,13 @@ def test_every_mistake_of_the_ini_is_told(tmp_path):
     home.ini.write_text("[TFTP]\nTrivialFTPPort=many\n[HTTP]\nHTTPPort=-1\n")
     said = refused("--home", str(tmp_path))
     assert "MV_IPTel.ini:2: [TFTP] TrivialFTPPort" in said and "MV_IPTel.ini:4: [HTTP] HTTPPort" in said
+
+
+def test_no_name_is_markup_not_even_with_what_stands_behind_it(capsys):
+    told = ["a]b[/red", "a]b[red", "[link=http://phones.example]x", "\x1b[31mred\u202e", "plain"]
+    _Console().receive([finished(name=name, detail=f"there is no {name!r}") for name in told])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(told)
+    assert f" {told[0]}  0 octets in 0.00 s there is no 'a]b[/red'" in lines[0]
+    assert f" {told[1]}  0 octets" in lines[1] and f" {told[2]}  0 octets" in lines[2]
+    assert all(line.isprintable() for line in lines)
