@@ -29,6 +29,7 @@ def _range(figure: str, form: str) -> Callable[[list[dict]], str]:
 
 
 _BUSY: Column = ("generator busy", _median("generator", "{:.0%}"))
+_OTHERS: Column = ("other work", _median("others", "{:.0%}"))
 _TFTP: list[Column] = [
     ("wall s", _range("wall", "{:.2f}")),
     ("CPU s", _range("cpu", "{:.2f}")),
@@ -37,6 +38,7 @@ _TFTP: list[Column] = [
     ("asked twice", _range("again", "{:.0f}")),
     ("window", _median("window", "{:.0f}")),
     _BUSY,
+    _OTHERS,
 ]
 _HTTP: list[Column] = [
     ("requests / s", _median("req_per_s", "{:,.0f}")),
@@ -45,6 +47,7 @@ _HTTP: list[Column] = [
     ("MiB / CPU s", _range("mib_per_cpu", "{:,.0f}")),
     ("suite", lambda runs: str(runs[-1]["protocol"])),
     _BUSY,
+    _OTHERS,
 ]
 _BESIDE: list[Column] = [
     ("wall s", _range("wall", "{:.2f}")),
@@ -53,6 +56,7 @@ _BESIDE: list[Column] = [
     ("ACK repeats", _range("acks_again", "{:.0f}")),
     ("beside it", lambda runs: str(runs[-1].get("beside", "nothing"))),
     _BUSY,
+    _OTHERS,
 ]
 COLUMNS = {"tftp": _TFTP, "http": _HTTP, "beside": _BESIDE}
 TITLES = {"tftp": "TFTP", "http": "HTTP and HTTPS", "beside": "TFTP beside other work"}
