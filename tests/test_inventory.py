@@ -477,6 +477,29 @@ def test_a_flood_from_made_up_addresses_holds_little(seen):
     assert len(held._phones) == 0 and held.phones() == []
 
 
+def test_thousands_of_made_up_phones_at_one_address_cost_no_more_each(seen):
+    """They were compared with all that came before: one client held up the events of everybody."""
+    database = seen.inventory._database
+
+    def cost(first: int) -> int:
+        steps = 0
+
+        def step() -> None:
+            nonlocal steps
+            steps += 1
+
+        database.set_progress_handler(step, 100)
+        for number in range(first, first + 100):
+            seen(finished(number * 2), known(number * 2 + 1, mac=f"{number:012x}", outcome="refused"))
+        database.set_progress_handler(None, 0)
+        return steps
+
+    few = cost(1)
+    for number in range(101, 2101):
+        seen(known(number * 2, mac=f"{number:012x}", outcome="refused"))
+    assert cost(3000) < 6 * few
+
+
 def test_many_phones_are_not_all_held_in_memory(seen, monkeypatch):
     monkeypatch.setattr(writer, "CACHED_PHONES", 20)
     for turn in range(3):

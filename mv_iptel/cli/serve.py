@@ -150,7 +150,9 @@ class _Console:
             if isinstance(event, Finished):
                 # No markup: a name may begin a tag that ends in what stands behind it.
                 line = Text()
-                line.append(f"{event.reason or event.outcome:<10}", "green" if event.outcome == "ok" else "red")
+                line.append(
+                    f"{event.reason or event.outcome:<10}", "green" if event.outcome == "ok" else "red"
+                )
                 line.append(
                     f" {event.proto:<5} {event.peer:<15} {plain(event.name)}  "
                     f"{event.bytes:,} octets in {event.seconds:.2f} s {plain(event.detail)}"

@@ -371,12 +371,14 @@ class Inventory:
 
     def _twins(self, address: str, now: float) -> bool:
         """Whether two phones with MACs were seen at an address lately."""
+        # The newest first, and no more than two: one client may have made up thousands at its address.
         found = self._run(
-            "SELECT count(*) FROM addresses JOIN phones ON phones.id = addresses.phone "
-            "WHERE addresses.address = ? AND addresses.last_seen > ? AND phones.mac != ''",
+            "SELECT 1 FROM addresses JOIN phones ON phones.id = addresses.phone "
+            "WHERE addresses.address = ? AND addresses.last_seen > ? AND phones.mac != '' "
+            "ORDER BY addresses.phone DESC LIMIT 2",
             address, now - TWIN_SECONDS,
-        ).fetchone()  # fmt: skip
-        return found[0] > 1
+        ).fetchall()  # fmt: skip
+        return len(found) > 1
 
     def _learn(self, phone: _Known, event: Finished) -> None:
         """Write down what this request says of the phone, and who said it."""
