@@ -16,6 +16,11 @@ SETTLE = 0.3  # seconds without a further change before a change is told
 _log = logging.getLogger("mv_iptel.watching")
 _CHANGES = {"created", "modified", "moved", "deleted", "closed"}
 
+# The library logs an error when a change arrives while it is being stopped; nothing is wrong then.
+logging.getLogger("watchdog.observers.inotify").addFilter(
+    lambda record: "called when the thread is inactive" not in record.getMessage()
+)
+
 
 class Watching:
     """Calls `changed(what, path)` on a thread of its own, once per settled change of a file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 
 from mv_iptel.watching import Watching
 
@@ -43,3 +44,24 @@ def test_a_fault_in_looking_does_not_end_the_watch(tmp_path):
         assert told.get(timeout=10) == "TFTP_allow_IP.txt"
     finally:
         watching.stop()
+
+
+def test_a_change_while_it_stops_is_no_fault(tmp_path, caplog):
+    """Files change all the time while the watch ends, again and again: nothing is logged."""
+    ended = threading.Event()
+
+    def write():
+        while not ended.is_set():
+            (tmp_path / "allow_IP.txt").write_text("1")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(40):
+            watching = Watching(lambda what, path: None)
+            watching.start({tmp_path: "data"})
+            watching.stop()
+    finally:
+        ended.set()
+        writer.join()
+    assert caplog.messages == []

@@ -149,7 +149,7 @@ class Daemon:
         logged = self.home.log.joinpath("MV_IPTel.log").read_text("utf-8", "replace")
         assert "Traceback" not in logged
         faults = [line for line in logged.splitlines() if '"fault"' in line]
-        assert faults == []
+        assert not faults, "\n".join(faults)
 
     def get(self, path: str) -> bytes:
         """GET from the status server."""
