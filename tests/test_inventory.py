@@ -477,6 +477,19 @@ def test_a_flood_from_made_up_addresses_holds_little(seen):
     assert len(held._phones) == 0 and held.phones() == []
 
 
+def test_made_up_phones_go_as_fast_as_they_come(seen, monkeypatch):
+    """They came by the thousand a second, and a few thousand went every ten minutes."""
+    monkeypatch.setattr(limits, "KEEP_PHONES", 20)
+    monkeypatch.setattr(limits, "STEP_ROWS", 10)
+    monkeypatch.setattr(writer, "STEP_ROWS", 10)
+    seen(known(1))
+    for number in range(2, 202):
+        seen(known(number, number * 0.3, mac=f"{number:012x}", outcome="refused"))
+        seen.inventory.tick(seen.now)
+    assert len(seen.reader().phones(limit=1000)) <= 20 + 10
+    assert seen.reader().phone(MAC), "who got a file stays longest"
+
+
 def test_thousands_of_made_up_phones_at_one_address_cost_no_more_each(seen):
     """They were compared with all that came before: one client held up the events of everybody."""
     database = seen.inventory._database
