@@ -58,7 +58,7 @@ def main(
     python -m benchmarks --only b,e --rounds 5
     python -m benchmarks --json bench.json --markdown docs/evidence/bench-2026-11-21.md
     """
-    console, progress = Console(width=None if sys.stdout.isatty() else 160), Console(stderr=True)
+    console, progress = Console(width=None if sys.stdout.isatty() else 180), Console(stderr=True)
     if quick:
         rounds, seconds = 1, 1.5
     chosen = _choose(only)
