@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
-from mv_iptel import certs, config
+from mv_iptel import certs, config, ports
 from mv_iptel.config import Config, ConfigError, Finding
 from mv_iptel.home import CHECK_FILE, Home
 from mv_iptel.library import access
@@ -218,20 +216,17 @@ def bind_addresses(config: Config) -> list[str]:
 
 def _try(address: str, kind: int, port: int) -> OSError | None:
     """Bind as the server would, and let go. None: it worked, or this host lacks the address family."""
-    six = ":" in address
     try:
-        with socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind) as sock:
-            if six:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if kind == socket.SOCK_STREAM and os.name == "posix":
-                sock.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-                )  # else closed connections look like a holder
-            sock.bind((address, port))
-            if kind == socket.SOCK_STREAM:
-                sock.listen(1)  # on Linux two may bind with the option above, only one may listen
+        if kind == socket.SOCK_STREAM:
+            ports.listen(address, port, 1).close()
+        else:
+            six = ":" in address
+            with socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind) as sock:
+                if six:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.bind((address, port))
     except OSError as error:
-        missing = address == "::" and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+        missing = address == "::" and error.errno in ports.NO_FAMILY
         return None if missing else error
     return None
 
@@ -241,7 +236,7 @@ def _port_fault(
 ) -> Iterator[Finding]:
     section, key, port = listener.section, listener.key, listener.port
     if fault.errno == errno.EADDRINUSE:
-        pid, name = holder(port, listener.kind)
+        pid, name = ports.holder(port, listener.kind)
         if ours and pid in (0, ours):
             return  # the server that runs over this home has it, as it should
         who = f"{name} (process {pid})" if pid else "another process (run check as root to see which)"
@@ -253,22 +248,6 @@ def _port_fault(
         yield config.finding(section, key, text)
     else:
         yield config.finding(section, key, f"port {port} cannot be opened on {address} ({fault.strerror})")
-
-
-def holder(port: int, kind: int) -> tuple[int, str]:
-    """(process, name) of who has the port; (0, "") when this user may not see it."""
-    try:
-        connections = psutil.net_connections("udp" if kind == socket.SOCK_DGRAM else "tcp")
-    except (psutil.Error, OSError):
-        return 0, ""
-    for one in connections:
-        taken = one.laddr and one.laddr.port == port
-        if taken and one.pid and (kind == socket.SOCK_DGRAM or one.status == psutil.CONN_LISTEN):
-            try:
-                return one.pid, psutil.Process(one.pid).name()
-            except psutil.Error:
-                return one.pid, "a process that just ended"
-    return 0, ""
 
 
 def running(home: Home) -> int:

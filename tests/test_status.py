@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from mv_iptel import config as configuration
+from mv_iptel import ports
 from mv_iptel.events import Listening, Notice, Reloaded, Started, Stream
 from mv_iptel.home import Home
 from mv_iptel.inventory import Inventory
@@ -644,7 +645,7 @@ def test_a_watcher_that_left_is_forgotten_and_is_no_fault(site, caplog):
 
 
 def test_a_taken_port_fails_alone_and_is_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(ports, "RETRY", 0.01)
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -662,7 +663,7 @@ def test_a_taken_port_fails_alone_and_is_tried_again(tmp_path, monkeypatch):
 
         first, second, states = asyncio.run(story())
     assert first["state"] == "failed"
-    assert "in use" in first["error"] and f"process {os.getpid()}" in first["error"]
+    assert "is taken by" in first["error"] and f"process {os.getpid()}" in first["error"]
     assert (second["state"], second["error"]) == ("up", "")
     assert states == ["failed", "up"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import ipaddress
 import json
 import re
 import shlex
@@ -18,6 +17,7 @@ import click
 from rich.markup import escape
 from rich.text import Text
 
+from mv_iptel.addresses import address_of, mac_of
 from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, USAGE, common, console, end, print_json
 from mv_iptel.config import Config, ConfigError, defaults, load
 from mv_iptel.home import Home
@@ -215,7 +215,7 @@ def watch(home: Home, as_json: bool, who: str, last: int) -> None:
       mv-iptel watch 00:04:0d:12:34:56 --last 50
       mv-iptel watch --json | jq 'select(.outcome == "refused")'
     """
-    if who and not _is_address(who) and not _digits(who):
+    if who and not address_of(who) and not mac_of(who):
         end(USAGE, f"{who}: neither an address nor a MAC; `mv-iptel phones list` shows both")
     config = _config(home)
     if last > 0 and who:
@@ -236,7 +236,7 @@ def watch(home: Home, as_json: bool, who: str, last: int) -> None:
 async def _watch(config: Config, who: str, as_json: bool) -> None:
     import aiohttp
 
-    path = "/events" + (f"?phone={quote(_digits(who) or who)}" if who else "")
+    path = "/events" + (f"?phone={quote(mac_of(who) or who)}" if who else "")
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=60)
     try:
         async with (
@@ -635,7 +635,7 @@ def free_slot(home: Home, as_json: bool, address: str) -> None:
     Example:
       mv-iptel slots free 192.0.2.17
     """
-    if not _is_address(address):
+    if not address_of(address):
         end(USAGE, f"{address}: an IPv4 or IPv6 address, as `mv-iptel slots list` shows it")
     config = _config(home)
     path = f"/control/slots/{quote(address, safe='')}/free"
@@ -755,20 +755,6 @@ def _seconds(text: str, option: str) -> float:
     if match is None:
         end(USAGE, f"{option} {text}: a number with s, m, h, d or w, as in 15m or 30d")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    return True
-
-
-def _digits(text: str) -> str:
-    """The twelve digits of a MAC in any usual form, or an empty string."""
-    digits = re.sub(r"[-:. ]", "", text.lower())
-    return digits if re.fullmatch(r"[0-9a-f]{12}", digits) else ""
 
 
 commands: list[click.Command] = [status, watch, why, phones, slots, reload]

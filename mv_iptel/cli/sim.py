@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mv_iptel import config as configuration
+from mv_iptel.addresses import mac_of
 from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, USAGE, common, console, end, errors, print_json
 from mv_iptel.home import Home
 from mv_iptel.phones import boot, sample
@@ -323,8 +324,8 @@ def _handset(
     model: str, group: str, mac: str, ext: str, sig: str | None, runs: str, boot_file: str, agent: str
 ) -> Handset:
     known = {name.casefold(): name for name in MODELS}
-    plain = re.sub("[:.-]", "", mac).lower()
-    if not re.fullmatch("[0-9a-f]{12}", plain):
+    plain = mac_of(mac)
+    if not plain:
         end(USAGE, f"--mac {mac}: twelve hex digits are needed, such as 00:04:0d:00:00:01")
     if not (group.isascii() and group.isdigit() and int(group) <= 999):
         end(USAGE, f"--group {group}: a number from 0 to 999 is needed")

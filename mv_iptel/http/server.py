@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import psutil
-
+from mv_iptel import ports
 from mv_iptel.config import Config
 from mv_iptel.events import Listening, Stream
 from mv_iptel.http import poller, tls
@@ -22,7 +21,6 @@ from mv_iptel.library import Client, Library, Reason, Refuse
 
 BACKLOG = 1024
 ACCEPTED = 64  # connections taken in one turn of the loop
-RETRY = 30.0  # seconds before a port that is taken is tried again
 SWEEP = 1.0  # seconds between two looks at the deadlines
 MAX_HELD = 256  # requests that wait for a slot at once
 MAX_TURNED_AWAY = 64  # connections that wait for their 503 at once; beyond it they are closed
@@ -30,7 +28,6 @@ MAX_ACTIVE = 500  # transfers told to the status page
 RETRY_AFTER = (1, 60)  # seconds, the least and the most that a refused client is told to wait
 
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_NO_FAMILY = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
 class Place(NamedTuple):
@@ -51,6 +48,7 @@ class Listener:
         self.state = "off"  # off, up or failed
         self.error = ""
         self.closed = False  # it is no longer wanted: its connections end after their current request
+        self.taken = False  # the last attempt found the port taken
         self.retry_at = math.inf  # when a failed one is tried again, in the server's clock
         self.port = place.port
         self.label = f"{place.proto}:{place.port}"
@@ -62,22 +60,7 @@ class Listener:
 
     def bind(self) -> None:
         """Open the socket. Raises OSError."""
-        host, port = self.place.host, self.place.port
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            if os.name == "posix":  # elsewhere it would let two servers share a port
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
-            sock.bind((host, port))
-            sock.listen(BACKLOG)
-            sock.setblocking(False)
-        except OSError:
-            sock.close()
-            raise
-        self.sock = sock
+        self.sock = sock = ports.listen(self.place.host, self.place.port, BACKLOG)
         self.port = sock.getsockname()[1]
         self.label = f"{self.place.proto}:{self.port}"
 
@@ -94,19 +77,6 @@ def wanted(config: Config) -> dict[Place, tls.Policy | None]:
             offer = tls.policy(config.https, port)
             places.update({Place("https", host, port): offer for host in hosts})
     return places
-
-
-def holder(port: int) -> str:
-    """Who has a TCP port, as far as the system tells us."""
-    try:
-        for found in psutil.net_connections("tcp"):
-            if found.status == psutil.CONN_LISTEN and found.laddr.port == port:
-                if found.pid is None:
-                    break
-                return f"{psutil.Process(found.pid).name()} (process {found.pid})"
-    except (psutil.Error, OSError):
-        pass
-    return "another process"
 
 
 class Server:
@@ -238,23 +208,25 @@ class Server:
             )
             return self._fail(listener, text, math.inf)
         except OSError as error:
-            if error.errno in _NO_FAMILY and not self.config.settings.bind_address:
+            if error.errno in ports.NO_FAMILY and not self.config.settings.bind_address:
                 del self._listeners[listener.place]  # a host without IPv6 misses nothing
                 return None
             if error.errno != errno.EADDRINUSE:
                 return self._fail(listener, f"cannot listen: {error.strerror or error}")
-            if listener.state == "failed":  # who holds it was told; finding out costs a look at every process
-                listener.retry_at = self.clock() + RETRY
+            if listener.taken:  # who holds it was told; finding out costs a look at every process
+                listener.retry_at = self.clock() + ports.RETRY
                 return None
-            text = f"port {listener.place.port} is taken by {holder(listener.place.port)}; "
-            return self._fail(listener, text + f"tried again every {RETRY:.0f} s")
+            self._fail(listener, ports.taken(listener.place.port, socket.SOCK_STREAM))
+            listener.taken = True
+            return None
         assert listener.sock is not None
         self.loop.add_reader(listener.sock.fileno(), self._accept, listener)
         self._say(listener, "up")
         return None
 
     def _fail(self, listener: Listener, error: str, retry_at: float | None = None) -> None:
-        listener.retry_at = self.clock() + RETRY if retry_at is None else retry_at
+        listener.taken = False
+        listener.retry_at = self.clock() + ports.RETRY if retry_at is None else retry_at
         if (listener.state, listener.error) != ("failed", error):
             self._say(listener, "failed", error)
 

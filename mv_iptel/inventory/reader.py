@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
-import re
 import sqlite3
 import threading
 from collections.abc import Iterable
 from typing import Any
 
+from mv_iptel.addresses import address_of, mac_of
 from mv_iptel.inventory import schema
 
 RECENT_SECONDS = 15 * 60.0
@@ -173,14 +172,13 @@ class Reader:
 
     def _find(self, who: str) -> dict[str, Any] | None:
         who = who.strip()
-        if address := _address(who):
+        if address := address_of(who):
             rows = self._ask("SELECT * FROM phones WHERE key = ?", address)
             rows += self._ask(
                 "SELECT phones.* FROM addresses JOIN phones ON phones.id = addresses.phone "
                 "WHERE addresses.address = ? ORDER BY addresses.last_seen DESC LIMIT 1", address)  # fmt: skip
             return max(rows, key=lambda row: row["last_seen"]) if rows else None
-        mac = re.sub(r"[-:. _]", "", who.lower())
-        if re.fullmatch(r"[0-9a-f]{12}", mac):
+        if mac := mac_of(who):
             rows = self._ask("SELECT * FROM phones WHERE key = ?", mac)
             if rows or not who.isdigit():
                 return rows[0] if rows else None
@@ -189,7 +187,7 @@ class Reader:
         return rows[0] if rows else None
 
     def _of_address(self, address: str, limit: int, nameless: bool = False) -> list[dict[str, Any]]:
-        address = _address(address) or address
+        address = address_of(address) or address
         only = "AND mac = ''" if nameless else ""
         rows = self._ask(f"SELECT * FROM requests WHERE peer = ? {only} ORDER BY id DESC LIMIT ?",  # noqa: S608
                          address, limit)  # fmt: skip
@@ -259,14 +257,6 @@ def _is_absent(fault: sqlite3.Error) -> bool:
     """No file, or one that its writer has not filled yet."""
     code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
     return code == sqlite3.SQLITE_CANTOPEN or "no such table" in str(fault)
-
-
-def _address(text: str) -> str:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return ""
-    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _beginning(text: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hmac
 import inspect
 import ipaddress
 import json
 import logging
 import os
-import re
 import secrets
 import socket
 import time
@@ -19,9 +19,10 @@ from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from aiohttp import web
 
+from mv_iptel import ports
+from mv_iptel.addresses import address_of, mac_of
 from mv_iptel.events import Event, Finished, Listening
 from mv_iptel.journal import record
 from mv_iptel.library.answers import Client, Request
@@ -33,7 +34,7 @@ from mv_iptel.status.snapshot import Controls, Snapshot, Sources
 if TYPE_CHECKING:
     from mv_iptel.config import Config
 
-RETRY_SECONDS = 30.0
+BACKLOG = 64  # connections that wait to be taken
 MAX_WATCHERS = 32
 WATCHER_EVENTS = 2000  # a watcher that reads slower than this loses events and is told so
 HEARTBEAT_SECONDS = 15.0
@@ -53,7 +54,6 @@ HEADERS = {
 }
 
 _log = logging.getLogger("mv_iptel.status")
-_MAC = re.compile(r"[0-9a-f]{12}\Z")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,7 +62,7 @@ class StatusServer:
     """Serves what `counters` and `sources` know, on the loop it is started on.
 
     A taken port leaves its listener `failed`, with the holder named, and is tried again every
-    `RETRY_SECONDS`; nothing else stops.
+    `ports.RETRY` seconds; nothing else stops.
     """
 
     def __init__(
@@ -84,7 +84,6 @@ class StatusServer:
         self._retry: asyncio.Task[None] | None = None
         self._moving: asyncio.Task[None] | None = None
         self._streams: set[asyncio.Task[Any]] = set()
-        self._own: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     # running
 
@@ -168,7 +167,7 @@ class StatusServer:
         assert self._runner is not None
         sock = None
         try:
-            sock = _listen(address, port)
+            sock = ports.listen(address, port, BACKLOG)
             site = web.SockSite(self._runner, sock)
             await site.start()
             self._open[address, port] = site
@@ -176,14 +175,17 @@ class StatusServer:
         except OSError as fault:
             if sock is not None:
                 sock.close()
-            holder = await asyncio.to_thread(_holder, port)
-            row.update(state="failed", error=f"{fault.strerror or fault}{holder}")
+            if fault.errno == errno.EADDRINUSE:
+                error = await asyncio.to_thread(ports.taken, port, socket.SOCK_STREAM)
+            else:
+                error = f"cannot listen: {fault.strerror or fault}"
+            row.update(state="failed", error=error)
         if before != (row["state"], row["error"]):
             self.publish(Listening("status", address, row["port"], row["state"], row["error"]))
 
     async def _keep_trying(self) -> None:
         while True:
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(ports.RETRY)
             for (address, port), row in list(self._sites.items()):
                 if row["state"] == "failed":
                     await self._bind(address, port)
@@ -232,24 +234,10 @@ class StatusServer:
             return False
         if host == "localhost" or host in {n.lower() for n in self.sources.config().settings.status_names}:
             return True
-        try:
-            address = ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:
+        address = address_of(host)
+        if not address:
             return False
-        if address.is_loopback:
-            return True
-        return _plain(address) in self._own_addresses()
-
-    def _own_addresses(self) -> frozenset[str]:
-        now = time.monotonic()
-        if now - self._own[0] > 60 or not self._own[1]:
-            found = set()
-            for rows in psutil.net_if_addrs().values():
-                for row in rows:
-                    with contextlib.suppress(ValueError):
-                        found.add(_plain(ipaddress.ip_address(row.address.partition("%")[0])))
-            self._own = (now, frozenset(found))
-        return self._own[1]
+        return ipaddress.ip_address(address).is_loopback or self.sources.library.own(address)
 
     # reading
 
@@ -343,9 +331,10 @@ class StatusServer:
         """Which events a watcher of `wanted` (an address, a MAC, nothing) is shown."""
         if not wanted:
             return lambda event: True
-        mac = re.sub(r"[^0-9a-f]", "", wanted.lower())
-        if not _MAC.match(mac):
-            return lambda event: getattr(event, "peer", None) == wanted
+        mac = mac_of(wanted)
+        if not mac:
+            address = address_of(wanted) or wanted
+            return lambda event: getattr(event, "peer", None) == address
         inventory = self.sources.inventory
         peers = set(inventory.addresses(mac)) if inventory is not None else set()
 
@@ -437,9 +426,8 @@ def question(query: Any) -> tuple[Client, Request] | str:
     Keys: address, name, protocol (default http), method, agent, mac. A MAC is told to the library as a
     phone tells it, in its User-Agent.
     """
-    try:
-        address = ipaddress.ip_address(str(query.get("address", "")).strip().partition("%")[0])
-    except ValueError:
+    address = address_of(str(query.get("address", "")))
+    if not address:
         return "address: an IPv4 or IPv6 address"
     name = str(query.get("name", ""))
     if not name or len(name) > 4096:
@@ -448,13 +436,13 @@ def question(query: Any) -> tuple[Client, Request] | str:
     if proto not in PROTOCOLS:
         return f"protocol: one of {', '.join(PROTOCOLS)}"
     agent = str(query.get("agent") or "")[:500]
-    mac = re.sub(r"[-:. ]", "", str(query.get("mac") or "").lower())
-    if mac and not _MAC.match(mac):
+    mac = mac_of(given := str(query.get("mac") or ""))
+    if given and not mac:
         return "mac: twelve hex digits"
     if mac:
         agent = f"{agent or 'AVAYA'} (MAC:{mac})"
     write = str(query.get("method") or "GET").upper() in WRITES
-    client = Client(_plain(address), 0, proto, proto)
+    client = Client(address, 0, proto, proto)
     return client, Request(name.encode("utf-8", "surrogateescape"), write, agent)
 
 
@@ -513,32 +501,6 @@ def _addresses(bind: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part for part in parts if part) or ("127.0.0.1",)
 
 
-def _listen(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        sock.listen(64)
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _holder(port: int) -> str:
-    """Who listens on a TCP port, as the end of a sentence; empty if the system does not tell."""
-    with contextlib.suppress(psutil.Error, OSError):
-        for row in psutil.net_connections("tcp"):
-            if row.status == psutil.CONN_LISTEN and row.laddr.port == port and row.pid:
-                return f"; held by {psutil.Process(row.pid).name()} (process {row.pid})"
-    return ""
-
-
 def _host_of(header: str) -> str:
     """The host of a Host header, lower case, without port, brackets and a final dot."""
     header = header.strip().lower()
@@ -546,18 +508,9 @@ def _host_of(header: str) -> str:
     return host.rstrip(".")
 
 
-def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
-
-
 def _is_local(request: web.Request) -> bool:
     """Whether this host itself asks. What a proxy passes on comes from elsewhere."""
     if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
         return False
-    try:
-        address = ipaddress.ip_address((request.remote or "").partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    address = address_of(request.remote or "")
+    return bool(address) and ipaddress.ip_address(address).is_loopback

@@ -9,14 +9,12 @@ import struct
 import sys
 from typing import Any, NamedTuple
 
-import psutil
-
+from mv_iptel import ports
 from mv_iptel.events import Listening, Stream
 from mv_iptel.tftp.protocol import REQUEST_MAX
 
 # 4 MiB hold 10,000 requests; the usual 208 KiB hold 256, and a boot storm loses the rest.
 BUFFER = 4 << 20
-RETRY = 30.0  # seconds between attempts at a port that is taken
 
 _LINUX = sys.platform == "linux"
 _SO_RCVBUFFORCE = 33
@@ -52,6 +50,7 @@ class Listener:
         self.six = ":" in address
         self._stream = stream
         self._port_at = 0  # where in the range of ports the next transfer looks first
+        self._taken = False  # the last attempt found the port taken
         self._any = address in ("0.0.0.0", "::")  # noqa: S104
 
     @property
@@ -81,6 +80,7 @@ class Listener:
             sock.close()
             return self._failed(fault, now)
         self.sock = sock
+        self._taken = False
         self.port = sock.getsockname()[1]
         self.retry_at = float("inf")
         self._turn("up")
@@ -182,19 +182,21 @@ class Listener:
         }
 
     def _failed(self, fault: OSError, now: float) -> bool:
-        if self.six and fault.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL) and self._any:
+        if self.six and fault.errno in ports.NO_FAMILY and self._any:
             self.retry_at = float("inf")
             self._turn("off", "this host has no IPv6")
             return False
         text = os.strerror(fault.errno) if fault.errno else str(fault)
-        self.retry_at = now + RETRY
+        self.retry_at = now + ports.RETRY
         if isinstance(fault, PermissionError):
             # Rights do not come back to a running process.
             self.retry_at = float("inf")
             text = "no permission for this port; restart needed"
         elif fault.errno == errno.EADDRINUSE:
-            holder = holder_of(self.wanted)
-            text = f"the port is taken by {holder}" if holder else "the port is taken"
+            if self._taken:
+                return False  # who holds it was told; finding out would keep this thread from its transfers
+            text = ports.taken(self.wanted, socket.SOCK_DGRAM)
+        self._taken = fault.errno == errno.EADDRINUSE
         self._turn("failed", text)
         return False
 
@@ -215,14 +217,3 @@ def raise_buffer(sock: socket.socket) -> int:
         except OSError:  # the first needs CAP_NET_ADMIN
             continue
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-
-
-def holder_of(port: int) -> str:
-    """Who has a UDP port, as far as we may see: "dnsmasq (pid 812)"."""
-    try:
-        for connection in psutil.net_connections("udp"):
-            if connection.laddr and connection.laddr.port == port and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    except (psutil.Error, OSError):
-        pass
-    return ""

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from mv_iptel import ports
 from mv_iptel.config import defaults
 from mv_iptel.events import Listening
 from mv_iptel.http import server
@@ -72,10 +73,10 @@ def test_a_taken_port_names_its_holder_and_is_tried_again(home):
             assert f"port {port} is taken by " in failed.error and f"(process {os.getpid()})" in failed.error
             site.write("a.txt", SMALL)
             assert site.get("/a.txt").status == 200  # the rest serves
-            site.pass_time(server.RETRY + 1)
+            site.pass_time(ports.RETRY + 1)
             assert len(said(site, "failed")) == 1  # told once
             taken.close()
-            site.pass_time(server.RETRY + 1)
+            site.pass_time(ports.RETRY + 1)
             assert [state for _, _, state in states(site)] == ["up", "up", "up"]
             with socket.create_connection(("127.0.0.1", port)) as sock:
                 assert ask(sock, "/a.txt").status == 200
@@ -86,7 +87,7 @@ def test_a_protocol_that_nobody_has_stops_https_and_nothing_else(home, key):
     with Site(home, {"https": {key: True}}) as site:
         assert states(site) == [("http", "127.0.0.1", "up"), ("https", "127.0.0.1", "failed")]
         assert "no maintained TLS library" in said(site, "failed")[0].error
-        site.pass_time(server.RETRY + 1)
+        site.pass_time(ports.RETRY + 1)
         assert states(site)[1][2] == "failed"
         site.reload({"https": {key: False}})
         assert states(site)[1][2] == "up"

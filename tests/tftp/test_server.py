@@ -492,7 +492,7 @@ def test_a_taken_port_names_its_holder_and_is_tried_again(house):
         one = house(trivial_ftp_port=holder.getsockname()[1])
         (listener,) = one.server.listeners()
         assert listener["state"] == "failed"
-        assert f"(pid {os.getpid()})" in listener["error"]
+        assert f"(process {os.getpid()})" in listener["error"]
     one.put("file", SCRIPT)
     one.server._call(lambda: one.server._sweep(time.monotonic() + 29), 5)
     assert one.server.listeners()[0]["state"] == "failed"
