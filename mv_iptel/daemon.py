@@ -86,7 +86,7 @@ class Daemon:
             Controls(
                 reload=self.reload,
                 listener=self.switch,
-                lift_ban=self.library.bans.lift,
+                lift_ban=lambda address: asyncio.to_thread(self.library.bans.lift, address),
                 refresh=lambda: True,
             ),
             publish=self.stream.publish,

@@ -7,11 +7,12 @@ import secrets
 from pathlib import Path
 
 
-def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
+def replace(path: Path, data: bytes, mode: int = 0o644, sync: bool = True) -> None:
     """Write aside, sync the file, rename it into place, sync the directory. Raises OSError.
 
     The new file has `mode` from its first byte on, so a key is never readable by others for a moment.
-    Over an existing file its owner and group are kept where the system lets us.
+    Over an existing file its owner and group are kept where the system lets us. Without `sync` it costs no
+    wait for the disk: for a copy whose loss in a power cut does no harm.
     """
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # dot files are never served
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -20,12 +21,14 @@ def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
             file.write(data)
             file.flush()
             _dress(file.fileno(), path, mode)
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    if sync:
+        _sync(path.parent)
 
 
 def _dress(descriptor: int, path: Path, mode: int) -> None:

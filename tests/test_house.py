@@ -158,7 +158,7 @@ def the_library_knows_no_protocol(module: Module) -> Iterator[str]:
     """Rule 1 from the other side: decisions depend on no front end, no listener and no command."""
     if module.area != "library":
         return
-    allowed = {"library", "events", "config", "home", "__version__"}
+    allowed = {"library", "events", "config", "home", "files", "__version__"}
     for name, _ in module.imports():
         if name.startswith("mv_iptel.") and name.split(".")[1] not in allowed:
             yield f"imports {name}"

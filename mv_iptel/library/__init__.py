@@ -2,9 +2,8 @@
 
 from mv_iptel.library.answers import NOBODY, Client, Phone, Reason, Refuse, Request, Serve, Step
 from mv_iptel.library.contents import Body
-from mv_iptel.library.session import CHECK_FILE, Library, Session
+from mv_iptel.library.session import Library, Session
 
 __all__ = [
-    "CHECK_FILE", "NOBODY", "Body", "Client", "Library", "Phone", "Reason", "Refuse", "Request", "Serve",
-    "Session", "Step",
+    "NOBODY", "Body", "Client", "Library", "Phone", "Reason", "Refuse", "Request", "Serve", "Session", "Step",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ Forms of a line: a full address, a prefix on an octet boundary (`192.168.0` or `
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -14,6 +15,8 @@ from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+from mv_iptel import files
 
 MAX_LIST = 8 << 20  # octets; a longer list is not read
 _RACY = 0.05  # seconds; a directory touched this recently may change again under the same time stamp
@@ -284,10 +287,7 @@ def _read(path: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".tmp")
-    try:
+    with contextlib.suppress(OSError):  # the list itself is in force; only a later loss of it would show
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
+        # Not synced: it happens between two requests.
+        files.replace(path, text.encode(), sync=False)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mv_iptel import files
 from mv_iptel.library.access import AddressList, parse
 
 RESERVE = 256  # descriptors that stay free for what already runs
@@ -44,17 +45,18 @@ class Bans:
         return entry.line if entry else 0
 
     def lift(self, address: str) -> bool:
-        """Take the lines that ban exactly `address` out of the file. False: there was none."""
+        """Take the lines that ban exactly `address` out of the file. False: there was none.
+
+        Waits for the disk, so not for an event loop. Raises OSError when the file cannot be written.
+        """
         try:
-            lines = self.path.read_text("utf-8").splitlines(keepends=True)
+            lines = self.path.read_text("utf-8", "surrogateescape").splitlines(keepends=True)
         except OSError:
             return False
         kept = [line for line in lines if line.split("#", 1)[0].strip() != address]
         if len(kept) == len(lines):
             return False
-        aside = self.path.with_name(self.path.name + ".tmp")
-        aside.write_text("".join(kept), encoding="utf-8")
-        aside.replace(self.path)
+        files.replace(self.path, "".join(kept).encode("utf-8", "surrogateescape"))
         return True
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from mv_iptel.events import Finished, Notice, Stream
+from mv_iptel.home import CHECK_FILE
 from mv_iptel.library import names
 from mv_iptel.library.access import Lists
 from mv_iptel.library.answers import (
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from mv_iptel.config import Config
 
-CHECK_FILE = "mv_watchdog_check.txt"  # what the watchdog downloads, again and again
 _OWN_SECONDS = 30.0  # how long the list of this host's addresses is believed
 _SAY_AGAIN = 60.0  # seconds before the same notice about the same address is repeated
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mv_iptel.events import Event, Finished, Listening, Notice, Reloaded, Started
+from mv_iptel.home import CHECK_FILE
 
 RECENT_REFUSALS = 200
 RECENT_NOTICES = 50
-CHECK_FILE = "mv_watchdog_check.txt"
 
 # Upper bounds of the transfer times, in seconds: a settings file takes a few ms, firmware over a slow
 # branch line some minutes.

@@ -29,7 +29,7 @@ TRANSFER = ("id", "proto", "peer", "mac", "ext", "model", "name", "bytes", "tota
 
 
 class Front(Protocol):
-    """A front end as the status sees it; `listeners()` and `active()` as in the brief of the servers."""
+    """A front end as the status sees it: its rows have at least the keys of `LISTENER` and `TRANSFER`."""
 
     def listeners(self) -> list[dict]: ...
 

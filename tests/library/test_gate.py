@@ -16,6 +16,9 @@ def test_bans_are_read_at_each_change_and_lifted_one_by_one(tmp_path):
     assert bans.lift("10.0.0.1") and not bans.lift("10.0.0.1")
     assert bans.banned("10.0.0.1") == 0 and bans.banned("10.0.1.9") == 2
     assert (tmp_path / "banned.txt").read_text() == "# why\n10.0.1.\n"
+    (tmp_path / "banned.txt").write_bytes(b"10.0.0.1 # caf\xe9\n10.0.0.2 # caf\xe9\n")
+    assert bans.lift("10.0.0.1")
+    assert (tmp_path / "banned.txt").read_bytes() == b"10.0.0.2 # caf\xe9\n"
 
 
 def test_fewer_than_the_reserve_is_busy(monkeypatch):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mv_iptel.config import defaults
 from mv_iptel.events import Finished, Notice, Stream
-from mv_iptel.home import Home
-from mv_iptel.library import CHECK_FILE, Client, Library, Reason, Refuse, Request, Serve
+from mv_iptel.home import CHECK_FILE, Home
+from mv_iptel.library import Client, Library, Reason, Refuse, Request, Serve
 
 
 class Clock:
