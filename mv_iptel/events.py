@@ -142,6 +142,7 @@ class Stream:
     def __init__(self, *listeners: Listener, first_id: int = 1):
         self.listeners = list(listeners)
         self.lost = 0  # events dropped because a listener stood still
+        self._full = False  # somebody has waited for room, and there still is none
         self._queue: deque[Event] = deque()
         self._ids = itertools.count(first_id)
         self._stop = threading.Event()
@@ -155,14 +156,20 @@ class Stream:
     def publish(self, event: Event) -> None:
         """Append an event; it reaches the listeners within `BATCH_SECONDS`.
 
-        A full backlog makes the caller wait at most 50 ms, then the event counts as lost.
+        A full backlog makes the caller wait at most 50 ms, then the event counts as lost; and until
+        there is room nobody waits again, or a listener that stands still would hold up every request.
+        What the listeners themselves publish is never lost: nobody else can make room for it.
         """
-        if len(self._queue) >= BACKLOG and self._thread is not None:
+        if len(self._queue) >= BACKLOG and self._thread not in (None, threading.current_thread()):
+            if self._full:
+                self.lost += 1
+                return
             for _ in range(50):
                 time.sleep(0.001)
                 if len(self._queue) < BACKLOG:
                     break
             else:
+                self._full = True
                 self.lost += 1
                 return
         self._queue.append(event)
@@ -179,6 +186,7 @@ class Stream:
         while queue and done < most:
             done += 1024
             batch = [queue.popleft() for _ in range(min(len(queue), 1024))]
+            self._full = False
             for listener in self.listeners:
                 try:
                     listener.receive(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from mv_iptel.events import BACKLOG, Notice, Stream
 
@@ -69,3 +70,44 @@ def test_a_listener_that_stands_still_costs_bounded_memory():
     assert len(stream._queue) <= BACKLOG
     release.set()
     stream.stop()
+
+
+def test_a_listener_that_stands_still_holds_up_one_caller_once():
+    """Each request waited 50 ms for a locked database: 20 requests a second was all that was served."""
+    release, standing, keeps = threading.Event(), threading.Event(), Keeps()
+
+    class Stands:
+        def receive(self, batch):
+            standing.set()
+            release.wait(30)
+
+    stream = Stream(Stands(), keeps)
+    stream.start()
+    stream.publish(Notice("test", "first"))
+    assert standing.wait(10)
+    for _ in range(BACKLOG):
+        stream.publish(Notice("test", ""))
+    began = time.monotonic()
+    for _ in range(1000):
+        stream.publish(Notice("test", "lost"))
+    assert time.monotonic() - began < 5, "a thousand waits are 50 s"
+    assert stream.lost == 1000
+    release.set()
+    stream.stop()
+    assert len(keeps.events) == BACKLOG + 1
+
+
+def test_what_a_listener_says_is_not_lost_in_a_full_backlog():
+    keeps = Keeps()
+
+    class Says:
+        def receive(self, batch):
+            if batch[0].text == "first":
+                for _ in range(BACKLOG + 10):
+                    stream.publish(Notice("test", "said"))
+
+    stream = Stream(Says(), keeps)
+    stream.start()
+    stream.publish(Notice("test", "first"))
+    stream.stop()
+    assert stream.lost == 0 and len(keeps.events) == BACKLOG + 11
