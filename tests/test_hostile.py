@@ -66,10 +66,6 @@ def unharmed(daemon, program):
     daemon.assert_no_fault()
 
 
-def refused(daemon: Daemon) -> int:
-    return daemon.seen()["transfers"]["refused"]
-
-
 def datagram(daemon: Daemon, packet: bytes, wait: float = 0.3) -> bytes:
     """Send one datagram to the TFTP port; the answer, or nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -184,19 +180,14 @@ def test_tftp_ten_thousand_options(daemon):
 
 
 def test_tftp_writes_nothing(daemon):
-    before = refused(daemon)
     for name, code in ((b"new.txt", 2), (b"46xxsettings.txt", 2), (b"../bin/x", 1)):
         assert datagram(daemon, b"\0\2" + name + b"\0octet\0", wait=5)[:4] == b"\0\5\0" + bytes([code])
-    wait_for("three events", lambda: refused(daemon) == before + 3)
-    assert daemon.events(name="new.txt", proto="tftp")[0]["reason"] == "read-only"
+    assert daemon.event(name="new.txt", proto="tftp")["reason"] == "read-only"
 
 
 def test_tftp_one_event_for_each_refusal(daemon):
-    before = refused(daemon)
     for number in range(50):
         assert datagram(daemon, b"\0\1missing-%d\0octet\0" % number, wait=5)[:4] == b"\0\5\0\1"
-    wait_for("fifty events", lambda: refused(daemon) >= before + 50)
-    assert refused(daemon) == before + 50
     for number in range(50):
         assert daemon.event(name=f"missing-{number}")["reason"] == "no-file"
 
@@ -338,13 +329,11 @@ def test_web_smuggling(daemon):
 
 
 def test_web_one_event_for_each_refusal(daemon, scheme):
-    before = refused(daemon)
     for number in range(20):
         got = exchange(daemon, scheme, b"GET /%s-gone-%d HTTP/1.0\r\n\r\n" % (scheme.encode(), number))
         assert got.split()[1] == b"404"
-    wait_for("twenty events", lambda: refused(daemon) >= before + 20)
-    assert refused(daemon) == before + 20
-    assert daemon.event(name=f"{scheme}-gone-7")["reason"] == "no-file"
+    for number in range(20):
+        assert daemon.event(name=f"{scheme}-gone-{number}")["reason"] == "no-file"
 
 
 def test_slow_and_half_open_clients(daemon, scheme, program):
