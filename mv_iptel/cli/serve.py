@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import tempfile
@@ -103,12 +102,18 @@ def _low_ports() -> bool:
 
 def _run(config: Config, load_again: object, listeners: tuple) -> None:
     from mv_iptel.daemon import AlreadyRunning, Daemon  # takes long to import
+    from mv_iptel.loop import Gathering, runner
+
+    selector = Gathering()
 
     async def main() -> None:
-        await Daemon(config, load_again, listeners).run(_banner)  # type: ignore[arg-type]
+        daemon = Daemon(config, load_again, listeners)  # type: ignore[arg-type]
+        selector.busy = daemon.tftp.busy
+        await daemon.run(_banner)
 
     try:
-        asyncio.run(main())
+        with runner(selector) as run:
+            run.run(main())
     except AlreadyRunning as running:
         end(USAGE, f"{config.home.root}: process {running} already serves this home; stop it first")
     except PermissionError as error:

@@ -101,6 +101,10 @@ class Server:
         """The ports and how they are."""
         return [listener.told() for listener in list(self._listeners)]
 
+    def busy(self) -> bool:
+        """Whether packets are answered in lock-step now, each of which waits for Python's lock."""
+        return bool(self.flows)
+
     def active(self) -> list[dict[str, Any]]:
         """What is being sent, at most `ACTIVE_MAX` of it."""
         found = []
