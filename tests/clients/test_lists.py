@@ -84,8 +84,7 @@ def test_a_broken_line_is_skipped_and_reported(daemon, folder, ask, proto):
     listed.write_text("ten phones of the first floor\n" + LIST)
     assert ask(daemon, PILOT[5], "fw.bin") == b"new fw.bin\n"
     assert ask(daemon, ELEVENTH, "fw.bin") == REFUSED[proto]
-    log = daemon.home.log / "MV_IPTel.log"
-    wait_for("a notice of the broken line", lambda: '"list-broken"' in log.read_text())
+    wait_for("a notice of the broken line", lambda: '"list-broken"' in daemon.journal())
 
 
 def test_a_list_that_cannot_be_read_keeps_the_last_good_one(daemon, folder, ask, proto):
@@ -96,8 +95,7 @@ def test_a_list_that_cannot_be_read_keeps_the_last_good_one(daemon, folder, ask,
     try:
         assert ask(daemon, PILOT[0], "fw.bin") == b"new fw.bin\n"
         assert ask(daemon, ELEVENTH, "fw.bin") == REFUSED[proto]
-        log = daemon.home.log / "MV_IPTel.log"
-        wait_for("a notice of the lost list", lambda: '"list-lost"' in log.read_text())
+        wait_for("a notice of the lost list", lambda: '"list-lost"' in daemon.journal())
     finally:
         listed.rmdir()
         listed.write_text(LIST)

@@ -84,5 +84,4 @@ def test_the_banned_hear_nothing(daemon, program):
             answer = b""
         assert CONTENT[:100] not in answer
     assert ask_tftp(daemon, FIRST, "fw.bin") == CONTENT
-    log = daemon.home.log / "MV_IPTel.log"
-    wait_for("a notice", lambda: f"{BANNED} is banned" in log.read_text())
+    wait_for("a notice", lambda: f"{BANNED} is banned" in daemon.journal())
