@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mv_iptel.library.contents import Body, Contents, key_of
+from mv_iptel.library.names import forbidden
 
 _DIRECTORY = (
     os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -154,6 +155,8 @@ class Roots:
                 parts = [part for part in end[len(real) :].split(os.sep) if part] + rest
                 if not parts:
                     raise _NotThere(f"{link} is a directory")
+                if never := forbidden("/".join(parts)):
+                    raise _NotThere(f"{link} ends at {end}: {never}")
                 fd, path, again = self._descend(real, parts, links + 1)
                 return fd, path, folded or again
         raise _NotThere(f"{link} is a link that leaves the data directories (it ends at {end})")
@@ -179,7 +182,9 @@ class Roots:
         index: dict[str, list[str]] = {}
         for name in os.listdir(directory):
             index.setdefault(name.casefold(), []).append(name)
-        if time.time_ns() - there.st_mtime_ns > _RACY_NS:  # else it may change again under the same stamp
+        if (
+            abs(time.time_ns() - there.st_mtime_ns) > _RACY_NS
+        ):  # else it may change again under the same stamp
             self._indexes[directory] = (state, index)
             if len(self._indexes) > _INDEXES:
                 self._indexes.popitem(last=False)

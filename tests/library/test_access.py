@@ -76,6 +76,29 @@ def test_nearest_line():
     made = AddressList("x", *parse("127.0.0.1-127.0.0.5\n127.0.0.9\n127.0.0.10"))
     assert made.nearest("127.0.0.11").line == 3
     assert made.nearest("127.0.0.6").line == 1
+    assert made.nearest("::1").line == 1, "of the other kind there is none"
+    assert AddressList("x", [], []).nearest("127.0.0.1") is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)).map(sorted), min_size=1, max_size=8),
+    st.integers(0, 255),
+)
+def test_nearest_is_nearest(ranges, probe):
+    made = AddressList("x", *parse("\n".join(f"10.0.0.{a}-10.0.0.{b}" for a, b in ranges)))
+    if made.match(f"10.0.0.{probe}") is None:
+        near = made.nearest(f"10.0.0.{probe}")
+        assert min(abs((end & 255) - probe) for end in (near.first, near.last)) == min(
+            abs(end - probe) for pair in ranges for end in pair
+        )
+
+
+def test_a_refusal_does_not_look_at_every_line():
+    made = AddressList("x", *parse("\n".join(f"10.{i >> 8}.{i & 255}.1" for i in range(50_000))))
+    began = time.monotonic()
+    for number in range(1000):
+        assert made.nearest(f"172.16.{number >> 8}.{number & 255}").line == 50_000
+    assert time.monotonic() - began < 5, "all lines, a thousand times, are half a minute"
 
 
 @pytest.fixture
@@ -171,3 +194,23 @@ def test_many_lines_answer_fast_enough_to_be_asked_per_request():
     made = AddressList("x", *parse(text))
     assert made.match("10.0.0.2").line == 2
     assert made.match("10.0.0.3") is None
+
+
+def test_a_list_from_the_future_is_read_once(lists):
+    """Another clock set its stamp: it was parsed again for every request."""
+    path = lists.data / "HTTP_allow_IP.txt"
+    path.write_text("10.0.0.1\n")
+    os.utime(path, (time.time() + 86400,) * 2)
+    os.utime(lists.data, (time.time() + 86400,) * 2)
+    assert lists.current() is lists.current()
+
+
+def test_a_fifo_with_the_name_of_a_list_holds_nobody_up(lists):
+    os.mkfifo(lists.data / "HTTP_allow_IP.txt")
+    assert lists.current().match("10.0.0.1") is None
+
+
+def test_a_kept_copy_that_cannot_be_removed_refuses_nobody(lists):
+    kept = lists.keep / "http_allow_IP.txt"
+    kept.mkdir(parents=True)
+    assert lists.current() is None

@@ -164,3 +164,17 @@ def test_no_descriptor_is_left_behind(tree):
         if found.body:
             found.body.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("end", [".hidden", "x.ini", "sub/.git/config", "HTTP_allow_IP.txt"])
+def test_what_is_never_served_is_not_served_through_a_link(tree, end):
+    (tree.data / end).parent.mkdir(exist_ok=True)
+    (tree.data / end).write_text("secret")
+    (tree.data / "good.txt").symlink_to(end)
+    found = tree.open(tree.data, "good.txt")
+    assert found.body is None and "never served" in found.detail
+
+
+def test_a_directory_from_the_future_is_listed_once(tree):
+    os.utime(tree.data, (time.time() + 86400,) * 2)
+    assert tree._index(str(tree.data)) is tree._index(str(tree.data))
