@@ -246,7 +246,9 @@ class _Faults(logging.Handler):
 def _hold(path: Path) -> object:
     """Take the home for this process: one server, one writer of the inventory."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+", encoding="ascii")
+    # Root opens it in a directory that belongs to the service user: a link there must not lead on.
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    file = os.fdopen(os.open(path, flags, 0o644), "a+", encoding="ascii")
     if fcntl is not None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -276,6 +278,7 @@ def _as_user(name: str):
         yield
         return
     entry = pwd.getpwnam(name)
+    os.umask(0o007)  # manager and watchdog share the group (DESIGN section 3)
     os.setegid(entry.pw_gid)
     os.seteuid(entry.pw_uid)
     try:

@@ -75,7 +75,8 @@ def create(
     _certificates(home, loaded, done, name or socket.gethostname(), names)
     if sample:
         _samples(home, done, _tokens(loaded, names, addresses))
-    _file(home.token, (secrets.token_urlsafe(32) + "\n").encode("ascii"), done, 0o600)
+    # 0640: the manager, and who administers, are in the group.
+    _file(home.token, (secrets.token_urlsafe(32) + "\n").encode("ascii"), done, 0o640)
     for directory, error in write_check_files(loaded):
         done.notes.append(f"{directory}: no check file for the watchdog ({error.strerror})")
     if not addresses and _first_address(names) == "127.0.0.1":

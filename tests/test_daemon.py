@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import urllib.request
@@ -138,6 +139,8 @@ def _serves_as_nobody(folder):
         with urllib.request.urlopen(f"http://127.0.0.1:{server.http}/46xxsettings.txt") as answer:
             assert answer.status == 200
         assert server.event(name="46xxsettings.txt", outcome="ok")
+        database = server.home.var / "inventory.db"
+        assert stat.S_IMODE(database.stat().st_mode) == 0o660, "readers of the group need its lock"
 
 
 def test_serve_dir_in_the_first_minute(tmp_path, program):

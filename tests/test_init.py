@@ -72,10 +72,10 @@ def test_the_authority_is_for_phones_and_its_key_is_not(made):
 
 def test_what_is_secret_is_nobody_elses(made):
     home, _ = made
-    for path in (home.ca_key, home.passwords, home.token):
+    for path in (home.ca_key, home.passwords):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert stat.S_IMODE(home.ca.stat().st_mode) == 0o700
-    for path in (home.ini, home.key_file):
+    for path in (home.ini, home.key_file, home.token):
         assert not stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO, path
     lines = [line.split() for line in home.passwords.read_text("utf-8").splitlines() if line[0] != "#"]
     assert [line[:2] for line in lines] == [["manager", "admin"], ["ftp", "mvuser"]]

@@ -96,6 +96,9 @@ def prepare(path: str) -> sqlite3.Connection:
     """Open for writing and make the tables. Raises `Unusable` for a file that is damaged or too new."""
     if folder := os.path.dirname(path):
         os.makedirs(folder, exist_ok=True)
+    # SQLite makes files of 0644, but readers of the group write the lock; umask has the last word.
+    with contextlib.suppress(OSError):  # it is there, or SQLite says what is wrong with the place
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660))
     database = connect(path, write=True)
     try:
         try:
