@@ -243,6 +243,12 @@ def word(text: str, limit: int = NAME_LIMIT) -> str:
     )
 
 
+def _place(event: Finished | Notice) -> str:
+    """The file that decided, with the line if one did."""
+    line = f":{event.line}" if event.line else ""
+    return f" {word(event.source, 300)}{line}" if event.source else ""
+
+
 def _escape(one: str) -> str:
     code = ord(one)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
@@ -286,9 +292,9 @@ class _Text:
             self._clock(second)
         start = f"{self._date}{MILLIS[int((when - second) * 1000)]}{self._zone} #{event.id:<8} {middle}"
         if outcome == "refused":
-            place = f" {word(event.source, 300)}:{event.line}" if event.source else ""
+            place = _place(event)
             repeated = f" again={again}" if again else ""
-            return f"{start} {plain(event.detail) or '-'}{place}{repeated}{phone}"
+            return f"{start} {plain(event.detail).strip() or '-'}{place}{repeated}{phone}"
         if event.proto == "tftp":
             phone = f" blksize={event.blksize} window={event.window} resends={event.resends}{phone}"
         if event.detail and outcome != "ok":
@@ -334,8 +340,7 @@ class _Text:
         where, peer, rest = "-", "-", ""
         if isinstance(event, Notice):
             peer = word(event.peer)
-            place = f" {word(event.source, 300)}:{event.line}" if event.source else ""
-            rest = f"{event.level} {word(event.kind, 40)} {plain(event.text)}{place}"
+            rest = f"{event.level} {word(event.kind, 40)} {plain(event.text)}{_place(event)}"
         elif isinstance(event, Listening):
             where = f"{event.proto}:{event.port}"
             rest = f"{event.state} on {event.address}"

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mv_iptel.events import Listening, Notice, Reloaded, Started, Stopped
@@ -72,6 +72,10 @@ LINES = [
         refused(4, model="9640"),
         f"{AT}.000+02:00 #4        http:81   192.0.2.17      refused 46xxsettings.txt not-listed"
         " 192.0.2.17 is on no line /data/allow_IP.txt:3 model=9640",
+    ),
+    (
+        refused(4, name="none.bin", reason="no-file", detail="it is not there", source="/data", line=0),
+        f"{AT}.000+02:00 #4        http:81   192.0.2.17      refused none.bin no-file it is not there /data",
     ),
     (
         refused(5, name="a b\r\n#6 \u202e\\x\udc80", reason="bad-name", detail="it\nclimbs", source=""),
@@ -137,6 +141,7 @@ COLUMNS = re.compile(
 
 
 @given(name=ANYTHING, detail=ANYTHING, source=ANYTHING, ext=ANYTHING, model=ANYTHING, version=ANYTHING)
+@example(name="", detail=" ", source="", ext="", model="", version="")
 def test_no_phone_breaks_or_forges_a_line(tmp_path_factory, name, detail, source, ext, model, version):
     path = tmp_path_factory.mktemp("log") / "log"
     log = Journal(path)

@@ -508,12 +508,11 @@ def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
     if as_json:
         print_json({**(phone or {"address": who}), "timeline": timeline, "notices": notices})
         return
-    now = time.time()
     if phone is None:
         text = f"{plain(who)} is no known phone: it showed no MAC and got no file"
         console.print(text, style="bold", markup=False)
     else:
-        _show_phone(phone, now)
+        _show_phone(phone)
     if timeline:
         console.print("\nTime line", style="bold")
         for row in timeline:
@@ -532,7 +531,7 @@ def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
                       markup=False)  # fmt: skip
 
 
-def _show_phone(phone: dict[str, Any], now: float) -> None:
+def _show_phone(phone: dict[str, Any]) -> None:
     name = " ".join(filter(None, (phone["model"], mac(phone["mac"]) or phone["address"])))
     console.print(plain(name), style="bold", markup=False)
     labels = {"mac": "MAC", "ext": "extension", "model": "model"}

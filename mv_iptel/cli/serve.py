@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mv_iptel.cli.options import USAGE, common, console, end
+from mv_iptel.cli.options import USAGE, common, console, end, errors
 from mv_iptel.config import Config, ConfigError, defaults, load
-from mv_iptel.events import Event, Finished, Notice
+from mv_iptel.events import Event, Finished, Listener, Notice
 from mv_iptel.home import Home
-from mv_iptel.journal import plain
+from mv_iptel.journal import plain, record
 
 if TYPE_CHECKING:
     from mv_iptel.daemon import Daemon
@@ -47,9 +49,11 @@ def serve(home: Home, as_json: bool, directory: Path | None, ports_offset: int |
       mv-iptel serve                        the installation in its home
       mv-iptel serve --home /srv/phones     another home
       mv-iptel serve --dir ./firmware       this folder now, no ini
+
+    With --json every event is a line on standard output, in the form of LogFormat=json.
     """
     if directory is not None:
-        _serve_directory(directory, ports_offset)
+        _serve_directory(directory, ports_offset, as_json)
         return
     if ports_offset is not None:
         end(USAGE, "--ports-offset goes with --dir; an installation has its ports in MV_IPTel.ini")
@@ -64,11 +68,11 @@ def serve(home: Home, as_json: bool, directory: Path | None, ports_offset: int |
     except ConfigError as error:
         end(USAGE, "\n".join(str(finding) for finding in error.findings))
     for finding in config.findings:
-        console.print(str(finding), markup=False)
-    _run(config, lambda: load(home), ())
+        (errors if as_json else console).print(str(finding), markup=False)
+    _run(config, lambda: load(home), (), as_json)
 
 
-def _serve_directory(directory: Path, offset: int | None) -> None:
+def _serve_directory(directory: Path, offset: int | None, as_json: bool) -> None:
     if offset is None:
         offset = 0 if _low_ports() else 6000
     root = Path(tempfile.mkdtemp(prefix="mv-iptel-"))
@@ -87,7 +91,7 @@ def _serve_directory(directory: Path, offset: int | None) -> None:
             https=replace(plain.https, https_dir=directory, run_https=False),
             ftp=replace(plain.ftp, run_ftp=False),
         )
-        _run(config, lambda: config, (_Console(),))
+        _run(config, lambda: config, (_Console(),), as_json)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -100,16 +104,18 @@ def _low_ports() -> bool:
     return not hasattr(os, "geteuid") or os.geteuid() == 0 or start <= 69
 
 
-def _run(config: Config, load_again: object, listeners: tuple) -> None:
+def _run(
+    config: Config, load_again: Callable[[], Config], shown: tuple[Listener, ...], as_json: bool
+) -> None:
     from mv_iptel.daemon import AlreadyRunning, Daemon  # takes long to import
     from mv_iptel.loop import Gathering, runner
 
     selector = Gathering()
 
     async def main() -> None:
-        daemon = Daemon(config, load_again, listeners)  # type: ignore[arg-type]
+        daemon = Daemon(config, load_again, (_Lines(),) if as_json else shown)
         selector.busy = daemon.tftp.busy
-        await daemon.run(_banner)
+        await (daemon.run() if as_json else daemon.run(_banner))
 
     try:
         with runner(selector) as run:
@@ -145,6 +151,13 @@ def _banner(daemon: Daemon) -> None:
 def _place(row: dict) -> str:
     address = row["address"]
     return f"[{address}]:{row['port']}" if ":" in address else f"{address}:{row['port']}"
+
+
+class _Lines:
+    """A listener for `--json`: every event as one line."""
+
+    def receive(self, batch: list[Event]) -> None:
+        click.echo("\n".join(json.dumps(record(event)) for event in batch))
 
 
 class _Console:

@@ -28,7 +28,13 @@ RESULTS = {"ok": "green", "missing": "yellow", "refused": "red", "failed": "red"
 
 @click.group(name="sim")
 def sim() -> None:
-    """Simulated phones: what a phone asks for and gets, alone or by the thousand."""
+    """Simulated phones: what a phone asks for and gets, alone or by the thousand.
+
+    \b
+    Examples:
+      mv-iptel sim boot --model 9640 --server 192.0.2.10
+      mv-iptel sim storm --phones 200 --arrival 30
+    """
 
 
 def servers_option(command: Callable[..., Any]) -> Callable[..., Any]:

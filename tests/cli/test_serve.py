@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from click.testing import CliRunner
 
-from mv_iptel.cli.serve import _Console, serve
+from mv_iptel.cli.serve import _Console, _Lines, serve
 from mv_iptel.home import Home
 from tests.happened import finished
 
@@ -49,3 +51,11 @@ def test_no_name_is_markup_not_even_with_what_stands_behind_it(capsys):
     for name, line in zip(told[:3], lines, strict=False):
         assert f" {name}  3,069 octets in 0.00 s there is no {name!r}" in line
     assert all(line.isprintable() for line in lines)
+
+
+def test_with_json_each_event_is_a_line(capsys):
+    _Lines().receive([finished(1, name="a\nb"), finished(2)])
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["event"], one["id"], one["name"]) for one in told] == [
+        ("finished", 1, "a\nb"), ("finished", 2, "46xxsettings.txt"),
+    ]  # fmt: skip
