@@ -167,7 +167,7 @@ class Connection:
         self._hello = first
         self._watch(False)
         try:
-            context = server.contexts.get(self.listener.offer, server.clock())
+            context = server.contexts.get(self.listener.offer)
             self._sock = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
         except (OSError, tls.CertificateError) as error:
             return self._no_handshake(str(error))

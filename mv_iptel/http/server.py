@@ -196,7 +196,7 @@ class Server:
             return self._fail(listener, refused, math.inf)
         try:
             if listener.offer is not None:
-                self.contexts.get(listener.offer, self.clock())
+                self.contexts.get(listener.offer)
             if listener.sock is None:
                 listener.bind()
         except tls.CertificateError as error:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 from mv_iptel.config import HTTPS
 from mv_iptel.events import Event, Notice
 
-LOOK_AGAIN = 1.0  # seconds between two looks at the certificate's files
 SAY_AGAIN = 600.0  # seconds before the same client's failures are told again
 REMEMBERED = 1024  # clients and kinds of failure that are told apart
 
@@ -105,7 +104,8 @@ def make_context(cert_file: Path, key_file: Path, offer: Policy) -> ssl.SSLConte
 class Contexts:
     """The contexts of all ports, from one certificate that may be replaced on disk at any time.
 
-    A broken new pair keeps the old one in force and is told once. Times are monotonic seconds.
+    Its files are looked at for each connection: two stats beside a handshake. A broken new pair keeps
+    the old one in force and is told once.
     """
 
     def __init__(self, cert_file: Path, key_file: Path, publish: Callable[[Event], None]):
@@ -113,15 +113,12 @@ class Contexts:
         self._publish = publish
         self._contexts: dict[Policy, ssl.SSLContext] = {}
         self._state: object = None
-        self._looked = float("-inf")
 
-    def get(self, offer: Policy, now: float) -> ssl.SSLContext:
+    def get(self, offer: Policy) -> ssl.SSLContext:
         """The context for the next connection. Raises `CertificateError` if there never was a good one."""
-        if now - self._looked >= LOOK_AGAIN:
-            self._looked = now
-            state = self._stat()
-            if state != self._state:
-                self._renew(state)
+        state = self._stat()
+        if state != self._state:
+            self._renew(state)
         context = self._contexts.get(offer)
         if context is None:
             context = self._contexts[offer] = make_context(*self.files, offer)

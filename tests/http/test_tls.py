@@ -141,7 +141,6 @@ def test_a_replaced_certificate_is_used_from_the_next_connection_on(site, home):
         assert ask(old, "/a.txt").status == 200
         before = peer_serial(site)
         new = certs.make_server(home, certs.Names(("localhost",), ("127.0.0.1",)))
-        site.pass_time(tls.LOOK_AGAIN)
         assert peer_serial(site) == new.serial_number != before
         assert ask(old, "/a.txt").status == 200
     (notice,) = notices(site, "certificate")
@@ -152,13 +151,11 @@ def test_a_broken_new_certificate_keeps_the_old_one(site, home):
     before = peer_serial(site)
     home.cert_file.write_text("-----BEGIN CERTIFICATE-----\nbroken\n")
     for _ in range(3):
-        site.pass_time(tls.LOOK_AGAIN)
         assert peer_serial(site) == before
     (notice,) = notices(site, "certificate")
     assert notice.level == "error" and "stays in use" in notice.text and str(home.cert_file) in notice.text
     site.listener.events.clear()
     new = certs.make_server(home, certs.Names(("localhost",), ("127.0.0.1",)))
-    site.pass_time(tls.LOOK_AGAIN)
     assert peer_serial(site) == new.serial_number
     assert [notice.level for notice in notices(site, "certificate")] == ["info"]
 
@@ -172,14 +169,14 @@ def test_a_key_of_another_certificate_is_named(home, tmp_path):
         tls.make_context(home.cert_file, tmp_path / "none.pem", Policy())
 
 
-def test_the_files_are_looked_at_once_a_second(home):
+def test_a_context_is_made_once_for_each_pair_of_files(home):
     said: list[Event] = []
     contexts = Contexts(home.cert_file, home.key_file, said.append)
-    first = contexts.get(Policy(), 100.0)
+    first = contexts.get(Policy())
+    assert contexts.get(Policy()) is first
     certs.make_server(home, certs.Names(("localhost",), ()))
-    assert contexts.get(Policy(), 100.9) is first
-    second = contexts.get(Policy(), 101.0)
-    assert second is not first and contexts.get(Policy(), 105.0) is second
+    second = contexts.get(Policy())
+    assert second is not first and contexts.get(Policy()) is second
     assert len(said) == 1
 
 
