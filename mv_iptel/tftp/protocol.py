@@ -300,7 +300,9 @@ class Transfer:
     def deadline(self) -> float:
         """When `tick` has something to do."""
         terms = self.terms
-        return self.since + min(terms.timeout * (1 << self.tries), max(WAIT_TOP, terms.timeout))
+        # Who never answered may be forged: what it asked for must not hold a socket for a quarter of an hour.
+        top = max(WAIT_TOP, terms.timeout) if self.acked else WAIT_TOP
+        return self.since + min(terms.timeout * (1 << self.tries), top)
 
     def receive(self, data: bytes, now: float) -> bool:
         """Take a datagram of the client's. True: it was the answer we waited for."""

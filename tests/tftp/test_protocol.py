@@ -280,9 +280,18 @@ def test_later_packets_are_repeated_with_growing_patience():
     assert (sending.outcome, sending.resends, sending.sent) == ("timeout", 5, 1024)
 
 
-def test_the_timeout_option_counts():
-    terms = agree(Ask(b"a", options=options(timeout=20)), 10, Limits())
-    assert transfer(b"x", terms).deadline == 20.0
+def test_the_timeout_option_counts_once_the_client_has_shown_itself():
+    """A forged request for 255 seconds held its socket for a quarter of an hour."""
+    terms = agree(Ask(b"a", options=options(timeout=40)), 10, Limits())
+    sending = transfer(b"x" * 2000, terms)
+    assert sending.deadline == 8.0
+    sending.receive(ack(0), 0.0)
+    assert sending.deadline == 40.0
+    forged, now = transfer(b"x" * 2000, Terms(timeout=255.0, oack=b"o")), 0.0
+    while not forged.outcome:
+        now = forged.deadline
+        forged.tick(now)
+    assert forged.outcome == "timeout" and now == 24.0
 
 
 def test_a_missing_last_ack_is_told_apart():
