@@ -7,14 +7,25 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.polling import PollingObserver
 
 SETTLE = 0.3  # seconds without a further change before a change is told
 
 _log = logging.getLogger("mv_iptel.watching")
-_CHANGES = {"created", "modified", "moved", "deleted", "closed"}
+# Closed after writing, where the system tells that; every single write else. Never opened: each file that a
+# phone fetches is opened, and hearing of that costs more than sending the file.
+_CHANGES: tuple[type[FileSystemEvent], ...] = (FileCreatedEvent, FileDeletedEvent, FileMovedEvent)
+_KINDS = ((Observer, [*_CHANGES, FileClosedEvent]), (PollingObserver, [*_CHANGES, FileModifiedEvent]))
 
 # The library logs an error when a change arrives while it is being stopped; nothing is wrong then.
 logging.getLogger("watchdog.observers.inotify").addFilter(
@@ -33,12 +44,12 @@ class Watching:
 
     def start(self, directories: dict[Path, str]) -> None:
         """Watch each directory (not what lies beneath it); the value is the `what` of its changes."""
-        for kind in (Observer, PollingObserver):  # a system may have no watches left
+        for kind, events in _KINDS:  # a system may have no watches left
             observer = kind()
             try:
                 for directory, what in directories.items():
                     if directory.is_dir():
-                        observer.schedule(_Handler(self, what), str(directory))
+                        observer.schedule(_Handler(self, what), str(directory), event_filter=events)
                 observer.start()
             except OSError as error:
                 _log.warning("changes of files are looked for by polling: %s", error)
@@ -84,7 +95,7 @@ class _Handler(FileSystemEventHandler):
         self._what = what
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        if event.is_directory or event.event_type not in _CHANGES:
+        if event.is_directory:
             return
         for name in (event.src_path, getattr(event, "dest_path", "")):
             if name and (self._what == "configuration" or str(name).lower().endswith("allow_ip.txt")):

@@ -65,3 +65,18 @@ def test_a_change_while_it_stops_is_no_fault(tmp_path, caplog):
         ended.set()
         writer.join()
     assert caplog.messages == []
+
+
+def test_files_that_are_only_read_wake_nobody(tmp_path, monkeypatch):
+    (tmp_path / "HTTP_allow_IP.txt").write_text("10.\n")
+    seen = queue.Queue()
+    monkeypatch.setattr("mv_iptel.watching._Handler.on_any_event", lambda self, event: seen.put(event))
+    watching = Watching(lambda what, path: None)
+    watching.start({tmp_path: "data"})
+    try:
+        for _ in range(50):
+            (tmp_path / "HTTP_allow_IP.txt").read_bytes()
+        (tmp_path / "last").write_text("x")
+        assert seen.get(timeout=10).src_path.endswith("last")
+    finally:
+        watching.stop()
