@@ -332,6 +332,18 @@ def test_each_test_mirrors_something():
     assert {test.path.parts[1] for test in TESTS if len(test.path.parts) > 2} <= areas
 
 
+def test_the_map_names_every_module():
+    """ARCHITECTURE.md says where to look: each module by its path, or its folder as a whole."""
+    named = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", (ROOT / "ARCHITECTURE.md").read_text("utf-8")))
+    missing = []
+    for module in OURS:
+        path = PurePosixPath(*module.path.parts[1:])
+        if path.name != "__init__.py" and str(path) not in named and f"{path.parent}/" not in named:
+            missing.append(str(path))
+    assert missing == []
+    assert [name for name in named if name.endswith(".py") and not (ROOT / "mv_iptel" / name).exists()] == []
+
+
 def test_nothing_of_ours_is_mocked():
     mocked = [(str(test.path), name) for test in TESTS for name, _ in test.imports()
               if name.split(".")[-1] == "mock" or name.startswith("unittest.mock")]  # fmt: skip
