@@ -13,7 +13,7 @@ from mv_iptel import __version__
 WHERE = {
     "init": "home", "check": "home", "certs": "home",
     "serve": "serve",
-    "status": "seeing", "watch": "seeing", "why": "seeing", "phones": "seeing", "slots": "seeing",
+    "status": "seeing", "watch": "seeing", "why": "seeing", "phones": "phones", "slots": "seeing",
     "reload": "seeing",
     "sim": "sim",
 }  # fmt: skip

@@ -16,7 +16,8 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from mv_iptel.cli import group, seeing
+from mv_iptel.cli import group
+from mv_iptel.cli.forms import line_of
 from mv_iptel.home import Home
 from mv_iptel.inventory import Inventory
 from tests.clients.daemon import COMMAND, free_ports, set_keys, wait_for
@@ -193,7 +194,7 @@ def test_an_unknown_number_is_a_negative_answer(alone):
 def test_a_line_of_a_time_line_is_one_line(event):
     from mv_iptel.journal import record
 
-    text = seeing._line(record(event)).plain
+    text = line_of(record(event)).plain
     assert "\n" not in text and event.outcome in text and event.name in text
     assert ("was sent fxd_settings.txt" in text) == ("fxd" in event.file)
     assert ("2 sent again" in text) == bool(event.resends) and ("#3" in text) == (event.outcome == "refused")

@@ -1,0 +1,108 @@
+"""Calls to the running server's status port, and what to say when none answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, USAGE, console, end, print_json
+from mv_iptel.config import Config, ConfigError, defaults, load
+from mv_iptel.home import Home
+
+TIMEOUT = 15.0  # seconds for a call; the server answers at once or not at all
+
+
+class Unreachable(Exception):
+    """No server answers at the status port; the text says what to do."""
+
+
+class Refused(Exception):
+    """The server answered that it does not do this: status and text."""
+
+    def __init__(self, status: int, text: str):
+        super().__init__(text)
+        self.status = status
+
+
+def config_of(home: Home) -> Config:
+    """The home's configuration; without an ini the defaults, which is where `serve --dir` listens."""
+    try:
+        return load(home) if home.ini.exists() else defaults(home)
+    except ConfigError as error:
+        end(USAGE, "\n".join(str(finding) for finding in error.findings))
+    except OSError as error:
+        end(USAGE, f"{home.ini}: {error.strerror}; run as a user who may read it, or name another --home")
+
+
+def installed(home: Home) -> Config:
+    """The configuration of a home that must be there: its files are about to be read."""
+    if not home.ini.exists():
+        end(USAGE, f"{home.ini}: there is no such file; name the installation with --home")
+    return config_of(home)
+
+
+def base(config: Config) -> str:
+    host = config.settings.status_bind.split(",")[0].strip()
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{host}:{config.settings.status_port}"
+
+
+def unreachable(config: Config) -> Unreachable:
+    if not config.settings.run_status:
+        text = "RunStatus=0 switches the status server off; set it to 1 and restart the server"
+        return Unreachable(f"{config.file}: {text}")
+    return Unreachable(
+        f"no server answers at {base(config)}; start it with `mv-iptel serve --home {config.home.root}`, or "
+        "name its home with --home"
+    )
+
+
+def _token(config: Config) -> str:
+    try:
+        return config.home.token.read_text("ascii").strip()
+    except FileNotFoundError:
+        raise unreachable(config) from None
+    except OSError as error:
+        end(USAGE, f"{config.home.token}: {error.strerror}; run as the server's user or in its group")
+
+
+async def _request(config: Config, method: str, path: str, token: str = "") -> Any:
+    import aiohttp  # takes long to import, and `why NUMBER` may not need it
+
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+            session.request(method, base(config) + path) as answer,
+        ):
+            body = await answer.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, ConnectionError, ValueError):
+        raise unreachable(config) from None
+    if answer.status >= 400 and not (isinstance(body, dict) and "ok" in body):
+        text = body.get("error", "") if isinstance(body, dict) else ""
+        raise Refused(answer.status, str(text or f"the server answered {answer.status}"))
+    return body
+
+
+def get(config: Config, path: str) -> Any:
+    return asyncio.run(_request(config, "GET", path))
+
+
+def post(config: Config, path: str) -> Any:
+    try:
+        return asyncio.run(_request(config, "POST", path, _token(config)))
+    except Unreachable as error:
+        end(UNREACHABLE, str(error))
+
+
+def did(call: Callable[[], Any], as_json: bool, text: str) -> None:
+    try:
+        told = call()
+    except Refused as error:
+        end(NEGATIVE, str(error))
+    if as_json:
+        print_json(told)
+    else:
+        console.print(text, style="green", markup=False)

@@ -1,0 +1,74 @@
+"""How the commands show things: aligned columns, and one request as a line."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.text import Text
+
+from mv_iptel.cli.options import console
+from mv_iptel.journal import plain
+from mv_iptel.status.words import OUTCOMES, REASONS, size
+
+TONES = {"ok": "green", "refused": "yellow", "up": "green", "failed": "red", "off": "dim"}
+
+
+class Columns:
+    """Aligned columns, as wide as they are: a MAC folded to fit a window can be neither read nor copied.
+
+    `>` before a heading puts its column to the right.
+    """
+
+    def __init__(self, *heads: str):
+        self.right = [head.startswith(">") for head in heads]
+        self.rows = [[Text(head.lstrip(">"), "dim") for head in heads]]
+
+    def add_row(self, *cells: str | Text) -> None:
+        self.rows.append([cell if isinstance(cell, Text) else Text(cell) for cell in cells])
+
+    def show(self) -> None:
+        widths = [max(cell.cell_len for cell in column) for column in zip(*self.rows, strict=True)]
+        for row in self.rows:
+            line = Text()
+            for cell, width, right in zip(row, widths, self.right, strict=True):
+                space = " " * (width - cell.cell_len)
+                line.append_text(Text(space) + cell if right else cell + Text(space)).append("  ")
+            line.rstrip()
+            console.print(line)
+
+
+def line_of(row: dict[str, Any]) -> Text:
+    """One request as a line of a time line."""
+    line = Text(f"{day(row['time'])}  ", "dim")
+    line.append(f"{row['proto']:<5} {row['peer']:<15} ", "dim")
+    line.append(f"{row['outcome']:<8}", TONES.get(row["outcome"], "red"))
+    line.append(f" {plain(row['name'], 120) or '-'}", "bold")
+    again = row.get("count", 1)
+    if row["outcome"] == "refused":
+        line.append(f"  {row['reason']}", "yellow")
+        line.append(f": {plain(row['detail'] or REASONS.get(row['reason'], ''))}")
+        if row["source"]:
+            line.append(f" ({place(row)})", "dim")
+        line.append(f"  #{row['id']}", "dim")
+    else:
+        line.append(f"  {size(row['bytes'])} in {row['seconds']:.2f} s", "dim")
+        if row["resends"]:
+            line.append(f", {row['resends']} sent again", "yellow")
+        if row["outcome"] != "ok":
+            line.append(f"  {OUTCOMES.get(row['outcome'], '')} {plain(row['detail'])}".rstrip(), "red")
+        sent = row["file"].replace("\\", "/").rpartition("/")[2]
+        if sent and sent != row["name"].rpartition("/")[2]:
+            line.append(f"  was sent {plain(sent)}", "cyan")
+    if again > 1:
+        line.append(f"  {again} times", "cyan")
+    return line
+
+
+def day(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+
+
+def place(row: dict[str, Any]) -> str:
+    """File and line that decided."""
+    return plain(row["source"]) + (f":{row['line']}" if row["line"] else "")
