@@ -172,7 +172,8 @@ def _secrets(config: Config) -> Iterator[Finding]:
             )
 
 
-def _user(config: Config) -> Iterator[Finding]:
+def missing_account(config: Config) -> Iterator[Finding]:
+    """A finding if `User` names an account that this host does not have."""
     name = config.settings.user
     if not name or os.name != "posix":
         return
@@ -458,7 +459,7 @@ def _combinations(config: Config) -> Iterator[Finding]:
 CHECKS = (
     _directories,
     _secrets,
-    _user,
+    missing_account,
     _addresses,
     _ports,
     _certificates,

@@ -175,3 +175,20 @@ def test_without_a_home_serve_says_what_to_do(tmp_path):
     )
     assert done.returncode == 2
     assert "mv-iptel init" in re.sub(r"\s+", " ", done.stderr)
+
+
+def test_an_account_that_does_not_exist_is_told_with_its_line(tmp_path):
+    server = Daemon(tmp_path, {("Settings", "User"): "nosuchaccount"})
+    done = server.run("serve", status=2)
+    said = re.sub(r"\s+", " ", done.stderr)
+    assert "[Settings] User: there is no account 'nosuchaccount'" in said and "Traceback" not in said
+
+
+def test_the_lock_is_no_way_to_write_elsewhere(tmp_path):
+    server = Daemon(tmp_path)
+    target = tmp_path / "precious"
+    target.write_text("mine")
+    (server.home.var / "server.lock").unlink(missing_ok=True)
+    (server.home.var / "server.lock").symlink_to(target)
+    server.run("serve", status=None)
+    assert target.read_text() == "mine"

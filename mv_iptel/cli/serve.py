@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mv_iptel.check import missing_account
 from mv_iptel.cli.options import USAGE, common, console, end, errors
 from mv_iptel.config import Config, ConfigError, defaults, load
 from mv_iptel.events import Event, Finished, Listener, Notice
@@ -67,6 +68,8 @@ def serve(home: Home, as_json: bool, directory: Path | None, ports_offset: int |
         config = load(home)
     except ConfigError as error:
         end(USAGE, "\n".join(str(finding) for finding in error.findings))
+    for finding in missing_account(config):
+        end(USAGE, str(finding))
     for finding in config.findings:
         (errors if as_json else console).print(str(finding), markup=False)
     _run(config, lambda: load(home), (), as_json)
@@ -122,8 +125,9 @@ def _run(
             run.run(main())
     except AlreadyRunning as running:
         end(USAGE, f"{config.home.root}: process {running} already serves this home; stop it first")
-    except PermissionError as error:
-        end(USAGE, f"{error.filename}: {error.strerror}; run as the user who owns the home, or as root")
+    except OSError as error:
+        text = f"{error.filename or config.home.root}: {error.strerror or error}"
+        end(USAGE, f"{text}; run as the user who owns the home, or as root, and see `mv-iptel check`")
 
 
 def _banner(daemon: Daemon) -> None:

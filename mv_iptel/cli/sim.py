@@ -57,25 +57,44 @@ def servers_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @sim.command(name="boot")
-@click.option("--model", default="9640", show_default=True, metavar="MODEL",
-              help="Such as 4621SW, 9611G, J179.")
+@click.option(
+    "--model", default="9640", show_default=True, metavar="MODEL", help="Such as 4621SW, 9611G, J179."
+)
 @click.option("--group", default="0", metavar="N", help="GROUP as keyed on the phone, 0 to 999.")
 @click.option("--mac", default="00:04:0d:00:00:01", metavar="MAC", show_default=True)
 @click.option("--ext", default="", metavar="NUMBER", help="The user's extension.")
-@click.option("--sig", type=click.Choice(["H323", "SIP"], case_sensitive=False), default=None,
-              help="Signalling. Default: what most phones of the model run.")
-@click.option("--protocol", type=click.Choice(["tftp", "http", "https"]), default=None,
-              help="The server the phone was told of. Default: 4600 tftp, 96x0 and 96x1 https, others http.")
+@click.option(
+    "--sig",
+    type=click.Choice(["H323", "SIP"], case_sensitive=False),
+    default=None,
+    help="Signalling. Default: what most phones of the model run.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["tftp", "http", "https"]),
+    default=None,
+    help="The server the phone was told of. Default: 4600 tftp, 96x0 and 96x1 https, others http.",
+)
 @click.option("--runs", default="", metavar="FILE", help="The application in its flash. Default: none.")
 @click.option("--boot-file", default="", metavar="FILE", help="The boot file in its flash ($BOOTNAME).")
 @click.option("--directory", default="", metavar="PATH", help="HTTPDIR, TLSDIR or TFTPDIR.")
 @click.option("--agent", default="", help="Another User-Agent.")
 @click.option("--address", default="", metavar="IP", help="The phone's own address, such as 127.0.0.7.")
 @click.option("--old-tls", is_flag=True, help="Speak TLS 1.0 with NULL-SHA, like a set of 2005.")
-@click.option("--patience", type=click.FloatRange(1, 3600), default=60.0, metavar="SECONDS",
-              show_default=True, help="How long the phone keeps asking for one file.")
-@click.option("--dry", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
-              help="No server: answer from this directory, or from the TFTPdata and HTTPdata in it.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(1, 3600),
+    default=60.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long the phone keeps asking for one file.",
+)
+@click.option(
+    "--dry",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="No server: answer from this directory, or from the TFTPdata and HTTPdata in it.",
+)
 @click.option("--trace", is_flag=True, help="Also print each script line that was taken.")
 @servers_option
 @common
@@ -168,21 +187,57 @@ def _say(what: Any) -> None:
 
 @sim.command(name="storm")
 @click.option("--phones", type=click.IntRange(1, 100_000), default=1000, show_default=True, metavar="N")
-@click.option("--arrival", type=click.FloatRange(0, 3600), default=10.0, show_default=True, metavar="SECONDS",
-              help="The time in which all of them are switched on.")
-@click.option("--curve", type=click.Choice(["s", "uniform", "burst"]), default="s", show_default=True,
-              help="s: most of them in the middle; burst: all at once.")
-@click.option("--mix", default="tftp=50,http=50", show_default=True, metavar="P=SHARE,...",
-              help="4621SW over tftp, 9640 over http and https.")
-@click.option("--loss", type=click.FloatRange(0, 50), default=0.0, metavar="PCT",
-              help="TFTP datagrams lost each way, in per cent.")
-@click.option("--size", type=click.IntRange(0, 1 << 30), default=None, metavar="OCTETS",
-              help="Firmware of this size, instead of what the server's scripts order.")
+@click.option(
+    "--arrival",
+    type=click.FloatRange(0, 3600),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="The time in which all of them are switched on.",
+)
+@click.option(
+    "--curve",
+    type=click.Choice(["s", "uniform", "burst"]),
+    default="s",
+    show_default=True,
+    help="s: most of them in the middle; burst: all at once.",
+)
+@click.option(
+    "--mix",
+    default="tftp=50,http=50",
+    show_default=True,
+    metavar="P=SHARE,...",
+    help="4621SW over tftp, 9640 over http and https.",
+)
+@click.option(
+    "--loss",
+    type=click.FloatRange(0, 50),
+    default=0.0,
+    metavar="PCT",
+    help="TFTP datagrams lost each way, in per cent.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(0, 1 << 30),
+    default=None,
+    metavar="OCTETS",
+    help="Firmware of this size, instead of what the server's scripts order.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed, the same storm.")
-@click.option("--within", type=click.FloatRange(1, 3600), default=120.0, show_default=True, metavar="SECONDS",
-              help="A phone that is not ready in this time has failed.")
-@click.option("--dry", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
-              help="Compare with the files in this directory, not with a first download.")
+@click.option(
+    "--within",
+    type=click.FloatRange(1, 3600),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A phone that is not ready in this time has failed.",
+)
+@click.option(
+    "--dry",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Compare with the files in this directory, not with a first download.",
+)
 @servers_option
 @common
 def storm_command(

@@ -181,7 +181,10 @@ class TFTP:
     )
     tftp_retries: int = _ours("TFTPRetries", v.number(0, 100), "5", "repeats before a transfer is given up")
     tftp_single_port: bool = _ours(
-        "TFTPSinglePort", v.FLAG, "0", "answer from the server's own port, for NAT and containers"
+        "TFTPSinglePort",
+        v.FLAG,
+        "0",
+        "answer from the server's own port, for NAT and containers; blocks up to 1428, no windows",
     )
     tftp_port_range: tuple[int, int] | None = _ours(
         "TFTPPortRange", v.PORT_RANGE, "any", "ports that transfers answer from, for firewalls"

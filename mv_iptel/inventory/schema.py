@@ -84,7 +84,7 @@ def connect(path: str, write: bool = False) -> sqlite3.Connection:
     """Open the database. Readers open it read-write, because WAL needs that, but may not change it."""
     database = sqlite3.connect(
         f"file:{_quoted(path)}?mode={'rwc' if write else 'rw'}",
-        uri=True, timeout=5.0, isolation_level=None, check_same_thread=False,
+        uri=True, timeout=1.0, isolation_level=None, check_same_thread=False,
     )  # fmt: skip
     database.row_factory = sqlite3.Row
     if not write:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from mv_iptel import files
 
-MAX_LIST = 8 << 20  # octets; a longer list is not read
+MAX_LIST = 2 << 20  # octets, 100,000 addresses; a longer list is not read, as reading it holds phones up
 _RACY = 0.05  # seconds; a directory touched this recently may change again under the same time stamp
 
 _PREFIX = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,2}\.?\Z")

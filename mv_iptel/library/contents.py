@@ -6,10 +6,11 @@ import hashlib
 import mmap
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 SMALL = 64 << 10  # octets; files up to this size are answered from memory
 KEPT = 32 << 20  # octets of small files that stay in memory
+OPEN = 8  # big files that stay open when nobody sends them: the next phone wants the same firmware
 
 Key = tuple[int, int, int, int, int]
 
@@ -108,6 +109,7 @@ class Contents:
     def __init__(self) -> None:
         self._small: OrderedDict[tuple[Key, str], Body] = OrderedDict()
         self._big: dict[tuple[Key, str], Body] = {}
+        self._idle: deque[Body] = deque()  # kept open by us, the oldest first
         self._octets = 0
         self._lock = threading.Lock()
 
@@ -124,9 +126,16 @@ class Contents:
         body = Body(fd, found, name, path)
         if body.size > SMALL:
             with self._lock:
+                self._big[body.key, name] = body
+                body.share()
+                self._idle.append(body)
+                # A file that was deleted or replaced must not hold its place on the disk.
+                for old in [b for b in self._idle if os.fstat(b.fd).st_nlink == 0] + [*self._idle][:-OPEN]:
+                    if old in self._idle:
+                        self._idle.remove(old)
+                        old.close()
                 for place in [p for p, b in self._big.items() if b.fd < 0]:
                     del self._big[place]
-                self._big[body.key, name] = body
             return body
         try:
             data = os.pread(fd, SMALL + 1, 0)

@@ -9,11 +9,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from mv_iptel.library.answers import NOBODY, Phone
 
 RECENT = 15 * 60.0  # seconds for which an address is what it showed last (DESIGN section 5)
-KEPT = 100_000  # addresses remembered at most
+KEPT = 100_000  # phones' addresses remembered at most
+STRANGERS = 4096  # addresses remembered at most that told nothing of themselves
+AGENT_MAX = 256  # characters of a User-Agent that are looked at
 NEIGHBOURS = 30.0  # seconds between two looks at the neighbour table
 _ARP = Path("/proc/net/arp")
 
@@ -82,6 +85,8 @@ class Identity:
     def __init__(self, now: Callable[[], float] = time.monotonic):
         self._now = now
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        # Apart, so that forged addresses neither push phones out nor cost memory: agent, time.
+        self._strangers: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._neighbours: dict[str, str] = {}
         self._looked = float("-inf")
 
@@ -91,8 +96,13 @@ class Identity:
         `mac` and `ext` are what the name carries. With `learn`, the address is remembered with the answer.
         """
         now = self._now()
+        agent = agent[:AGENT_MAX]
         seen = self._seen.get(address)
-        if seen is not None and now - seen.when > RECENT:
+        if seen is None:
+            stranger = self._strangers.get(address)
+            if stranger and not (mac or ext) and agent == stranger[0] and now - stranger[1] < 1.0:
+                return NOBODY
+        elif now - seen.when > RECENT:
             seen = None
         fresh = seen is not None and now - seen.when < 1.0 and agent == seen.agent
         if fresh and not (mac or ext or seen.twins):
@@ -126,11 +136,14 @@ class Identity:
 
     def _learn(self, address: str, agent: str, phone: Phone, seen: _Seen | None, now: float) -> None:
         if seen is None:
-            self._seen[address] = seen = _Seen(now)
-            if len(self._seen) > KEPT:
-                self._seen.popitem(last=False)
+            if phone == NOBODY:
+                _keep(self._strangers, address, (agent, now), STRANGERS)
+                return
+            self._strangers.pop(address, None)
+            seen = _Seen(now)
         elif phone.mac and seen.mac and phone.mac != seen.mac:
             seen.twins = True
+        _keep(self._seen, address, seen, KEPT)
         # Whole values are set, so that another thread never sees half of them.
         seen.agent, seen.answer, seen.when = agent, phone, now
         seen.phone = phone._replace(source="recent") if phone != NOBODY else NOBODY
@@ -161,6 +174,14 @@ class Identity:
             self._looked = now
             self._neighbours = _arp()
         return self._neighbours.get(address, "")
+
+
+def _keep(table: OrderedDict[str, Any], address: str, value: object, most: int) -> None:
+    """Remember a value as the latest, and forget the one that was not seen for longest."""
+    table.pop(address, None)
+    table[address] = value
+    if len(table) > most:
+        table.popitem(last=False)
 
 
 def _eui64(address: str) -> str:

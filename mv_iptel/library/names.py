@@ -127,9 +127,13 @@ class Name(NamedTuple):
     ext: str
 
 
-@lru_cache(maxsize=2048)
 def understand(raw: bytes) -> Name:
     """Everything about a name as it came from the wire. Phones of one kind all ask the same names."""
+    return _understood(raw) if len(raw) <= 128 else _understood.__wrapped__(raw)
+
+
+@lru_cache(maxsize=2048)
+def _understood(raw: bytes) -> Name:
     name, wrong = clean(raw)
     if wrong:
         return Name("", wrong, "", "", False, "")

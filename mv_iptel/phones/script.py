@@ -18,7 +18,8 @@ KEYWORDS = frozenset({"SET", "IF", "GOTO", "GET", "ADD"})
 BLANKS = " \t"
 # The 32 bytes that Latin-1 and cp1252 read differently; five of them are undefined in cp1252 and stay.
 _CP1252 = {
-    code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0)
+    code: bytes([code]).decode("cp1252")
+    for code in range(0x80, 0xA0)
     if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
 }
 _CURLY = "“”„«»‘’"

@@ -22,6 +22,7 @@ BLOCK = 512
 BLOCK_MIN, BLOCK_TOP = 8, 65464  # RFC 2348
 WAIT_TOP = 8.0  # seconds; a wait doubles up to this
 # An answer nobody asked for goes to a victim whose address was forged: say it little.
+REPEATED = 0.2  # seconds within which a repeated request draws no further packet
 FIRST_RESENDS = 2
 
 # RFC 1350, appendix; RFC 2347 adds 8. Nothing else is ever said to a client.
@@ -365,7 +366,12 @@ class Transfer:
         return packets
 
     def again(self, now: float) -> None:
-        """The client repeated its request: say the first packet again."""
+        """The client repeated its request: say the first packet again, but not to a flood of repeats.
+
+        Phones ask once a second; a forger who repeats faster draws no more from us than one phone.
+        """
+        if now - self.since < REPEATED:
+            return
         self.since = now
         self.resends += 1
         self.next = 0 if self.terms.oack else 1

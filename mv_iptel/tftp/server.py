@@ -31,6 +31,7 @@ ANSWER_MAX = 64
 SWEEP = 0.1  # seconds between looks at the deadlines: nothing is done for timers per packet
 IDLE = 10.0  # seconds without a transfer after which the packets at hand are given up
 ACTIVE_MAX = 500
+SINGLE_PORT_BLOCK = 1428  # octets of a block that fits an Ethernet frame, also through a tunnel
 # Without this a thread that computes holds the lock 5 ms for each packet of ours.
 SWITCH_INTERVAL = 1e-4
 # One send of the kernel's segmentation offload: 64 segments, together less than an IP datagram.
@@ -150,10 +151,12 @@ class Server:
     # The ports
 
     def _configure(self, config: TFTP, bind: tuple[str, ...]) -> None:
-        self._limits = Limits(
-            config.tftp_block_max, config.tftp_window_max, config.tftp_timeout, config.tftp_retries
-        )
         self._single = config.tftp_single_port
+        block, window = config.tftp_block_max, config.tftp_window_max
+        if self._single:
+            # Who forges an address knows the port to send forged ACKs to: then a window would be a weapon.
+            block, window = min(block, SINGLE_PORT_BLOCK), 1
+        self._limits = Limits(block, window, config.tftp_timeout, config.tftp_retries)
         self._ports = config.tftp_port_range
         self._on = config.run_trivial_ftp
         self._wanted = [(address, config.trivial_ftp_port) for address in bind or ("0.0.0.0", "::")]  # noqa: S104

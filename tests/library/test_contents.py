@@ -49,3 +49,33 @@ def test_the_border_between_small_and_big(tmp_path):
     path.write_bytes(bytes(SMALL + 1))
     with add(Contents(), path) as body:
         assert body.data is None
+
+
+def test_a_few_big_files_stay_open_and_no_more(tmp_path):
+    made = Contents()
+    bodies = []
+    for number in range(contents.OPEN + 4):
+        path = tmp_path / f"{number}.bin"
+        path.write_bytes(bytes([number]) * (SMALL + 1))
+        body = add(made, path)
+        body.close()
+        bodies.append(body)
+    assert [body.fd >= 0 for body in bodies] == [False] * 4 + [True] * contents.OPEN
+    assert made.find(bodies[0].key, "0.bin") is None
+    again = made.find(bodies[-1].key, bodies[-1].name)
+    assert again is bodies[-1] and os.pread(again.fd, 1, 0) == bytes([contents.OPEN + 3])
+    again.close()
+
+
+def test_a_deleted_file_gives_its_place_on_the_disk_back(tmp_path):
+    made = Contents()
+    for name in ("old.bin", "new.bin"):
+        (tmp_path / name).write_bytes(bytes(SMALL + 1))
+    old = add(made, tmp_path / "old.bin")
+    used = add(made, tmp_path / "old.bin")  # somebody still sends it
+    old.close()
+    (tmp_path / "old.bin").unlink()
+    add(made, tmp_path / "new.bin").close()
+    assert old.fd == -1 and used.fd >= 0 and used.fresh()
+    used.close()
+    assert used.fd == -1

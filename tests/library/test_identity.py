@@ -121,3 +121,22 @@ def test_sightings_from_before_the_start():
     ids.preload([("10.0.0.1", of_agent(J179), 300.0), ("10.0.0.2", of_agent(J179), 1000.0)])
     assert ids.identify("10.0.0.1", "").model == "J179"
     assert ids.identify("10.0.0.2", "") == NOBODY
+
+
+def test_forged_addresses_push_no_phone_out_and_stay_few():
+    ids = Identity(Clock())
+    ids.identify("10.0.0.1", J179)
+    for number in range(3 * identity.STRANGERS):
+        ids.identify(
+            f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}".replace("10.0.0.1", "10.9.9.9"), ""
+        )
+    assert len(ids._strangers) == identity.STRANGERS and len(ids._seen) == 1
+    assert ids.identify("10.0.0.1", "").model == "J179"
+
+
+def test_the_phone_that_was_not_seen_for_longest_is_forgotten_first(monkeypatch):
+    monkeypatch.setattr(identity, "KEPT", 2)
+    ids = Identity(Clock())
+    for last in (1, 2, 1, 3):
+        ids.identify(f"10.0.0.{last}", "", mac=f"00040d00000{last}")
+    assert list(ids._seen) == ["10.0.0.1", "10.0.0.3"]

@@ -335,6 +335,16 @@ def test_no_window_before_the_oack_is_answered():
     assert [packet[3] for packet in sending.to_send()] == [1, 2, 3, 4]
 
 
+def test_a_flood_of_repeated_requests_draws_one_packet():
+    sending = transfer(b"x" * 5000, Terms())
+    assert len(sending.to_send()) == 1
+    for step in range(1, 20):
+        sending.again(step * 0.01)
+        assert sending.to_send() == []
+    sending.again(0.3)
+    assert len(sending.to_send()) == 1
+
+
 def test_a_window_goes_on_where_the_client_is():
     sending = transfer(b"x" * 5000, Terms(window=4, oack=b"\0\6windowsize\x004\0"))
     sending.to_send()

@@ -437,6 +437,20 @@ def test_a_single_port(house):
     assert [event.outcome for event in events] == ["refused", "aborted", "ok"] * 4
 
 
+def test_a_single_port_is_no_reflector(house):
+    one = house(tftp_single_port=True)
+    one.put("file", os.urandom(300_000))
+    with Phone(one.address()) as phone:
+        phone.say(rrq("file", blksize=65464, windowsize=64))
+        oack = phone.hear()[0]
+        assert b"blksize\x001428\0" in oack and b"windowsize" not in oack.replace(b"windowsize\x001\0", b"")
+        phone.say(b"\0\4\0\0")  # what a forger would send without having seen the answer
+        packet, _ = phone.hear()
+        assert len(packet) == 4 + 1428
+        phone.say(b"\0\5\0\0stop\0")
+    one.ended(1)
+
+
 def test_echoes_at_a_single_port(house):
     one = house(tftp_single_port=True)
     one.put("file", SCRIPT)
