@@ -73,16 +73,6 @@ class Slots:
             self._slots[address] = slot  # to the end: the order of last activity
             return True
 
-    def stamp(self, address: str) -> None:
-        """There was activity: the slot's time begins again."""
-        if not self.max:
-            return
-        with self._lock:
-            slot = self._slots.pop(address, None)
-            if slot is not None:
-                slot.last = self._now()
-                self._slots[address] = slot
-
     def leave(self, address: str) -> None:
         """A session that had taken the slot is over; this only stamps the last activity."""
         if not self.max:

@@ -41,7 +41,8 @@ def test_a_slot_ends_after_its_last_activity_and_not_while_in_use():
     clock.now += 9.9
     assert not slots.take("b")
     assert 0 < slots.next_end() < 0.2
-    slots.stamp("a")
+    assert slots.take("a")
+    slots.leave("a")
     clock.now += 9.9
     assert not slots.take("b")
     clock.now += 0.2
