@@ -292,7 +292,7 @@ class Connection:
             return session
         assert self._asked is not None
         try:
-            return session.ask(self._asked.request)
+            return session.ask(self._asked.request, self._server.poller.turn)
         except Exception as error:
             return self._fault(error)
 

@@ -29,6 +29,8 @@ class Poller:
 
     def __init__(self, loop: asyncio.AbstractEventLoop):
         self._loop = loop
+        self.turn = 0  # the number of the turn that runs, see `Session.ask`; 0 between turns
+        self._turns = 0
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
         loop.add_reader(self._epoll.fileno(), self._ready)
@@ -56,7 +58,10 @@ class Poller:
 
     def _ready(self) -> None:
         watched = self._watched
-        for fd, events in self._epoll.poll(0, BATCH):
+        ready = self._epoll.poll(0, BATCH)
+        self._turns += 1
+        self.turn = self._turns
+        for fd, events in ready:
             one = watched.get(fd)
             if one is None:
                 continue
@@ -64,12 +69,14 @@ class Poller:
                 one.readable()
             if events & ~select.EPOLLIN and one.fd == fd and one.wants_write:
                 one.writable()
+        self.turn = 0
 
 
 class LoopPoller:
     """The same by the loop's own means."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop):
+        self.turn = 0  # every event is a turn of its own here
         self._loop = loop
 
     def watch(self, one: Watched, read: bool, write: bool) -> None:

@@ -178,12 +178,19 @@ class Lists:
         self.names = (f"{proto.upper()}_allow_IP.txt", "allow_IP.txt")
         self._keep = keep / f"{proto}_allow_IP.txt" if keep else None
         self._report = report
+        self._turn = 0
         self._seen: object = None  # what the directory and the list looked like
         self._list: AddressList | None = None
         self._started = False
 
-    def current(self) -> AddressList | None:
-        """The list in force, or None: everybody may download. Costs one `stat`, two with a list."""
+    def current(self, turn: int = 0) -> AddressList | None:
+        """The list in force, or None: everybody may download. Costs one `stat`, two with a list.
+
+        `turn` as in `Session.ask`: the second look in one turn costs nothing.
+        """
+        if turn and turn == self._turn:
+            return self._list
+        self._turn = turn
         try:
             here = os.stat(self.directory)
             state: object = here.st_mtime_ns

@@ -43,26 +43,32 @@ class Roots:
         self._forbidden = tuple(os.path.realpath(path) for path in forbidden)
         self._contents = contents
         self._paths: OrderedDict[tuple[str, str], tuple[tuple[int, ...], str]] = OrderedDict()
+        self._turns: dict[tuple[str, str], int] = {}  # in which turn a path was looked at
         self._indexes: OrderedDict[str, tuple[tuple[int, int, int], dict[str, list[str]]]] = OrderedDict()
 
-    def open(self, root: Path, name: str) -> Found:
-        """The file that the clean name `name` stands for beneath `root`.
+    def open(self, root: Path, name: str, turn: int = 0) -> Found:
+        """The file that the clean name `name` stands for beneath `root`. `turn` as in `Session.ask`.
 
         Exact name first, else the one name that differs by letter case only.
         """
-        base = self._real[os.fspath(root)]
-        known = self._paths.get((base, name))
+        place = (self._real[os.fspath(root)], name)
+        known = self._paths.get(place)
         if known is not None:
-            # One look decides: the same bytes as when the walk found them beneath a root.
-            try:
-                there = os.stat(known[1], follow_symlinks=False)
-            except OSError:
-                there = None
-            if there is not None and key_of(there) == known[0]:
+            if turn and self._turns.get(place) == turn:
+                same = True
+            else:
+                # One look decides: the same bytes as when the walk found them beneath a root.
+                try:
+                    same = key_of(os.stat(known[1], follow_symlinks=False)) == known[0]
+                except OSError:
+                    same = False
+            if same:
                 body = self._contents.find(known[0], name)
                 if body is not None:
+                    if turn:
+                        self._turns[place] = turn
                     return Found(body, "")
-        return self._walk(base, name)
+        return self._walk(*place)
 
     def _walk(self, base: str, name: str) -> Found:
         parts = name.split("/")
@@ -97,7 +103,7 @@ class Roots:
         if not folded and os.path.join(base, name) == path:  # no link on the way: the short look suffices
             self._paths[base, name] = (body.key, path)
             if len(self._paths) > 4096:
-                self._paths.popitem(last=False)
+                self._turns.pop(self._paths.popitem(last=False)[0], None)
         return Found(body, f"found as {path[len(base) + 1 :]}" if folded else "")
 
     def _descend(self, base: str, parts: list[str], links: int = 0) -> tuple[int, str, bool]:

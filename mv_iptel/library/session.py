@@ -30,7 +30,7 @@ from mv_iptel.library.answers import (
 from mv_iptel.library.contents import Contents
 from mv_iptel.library.gate import Bans, Descriptors
 from mv_iptel.library.identity import Identity, of_agent
-from mv_iptel.library.roots import Found, Roots
+from mv_iptel.library.roots import Roots
 from mv_iptel.library.slots import Slots
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Library:
             )  # fmt: skip
         return address.partition("%")[0] in self._own
 
-    def _decide(self, client: Client, request: Request, steps: list[Step] | None) -> Answer:
+    def _decide(self, client: Client, request: Request, steps: list[Step] | None, turn: int = 0) -> Answer:
         rules = self._rules
         # 1. Name
         name, wrong, never, mac, is_backup, ext = names.understand(request.name)
@@ -186,7 +186,7 @@ class Library:
                 )
             return self._look(rules, folders, name, phone, steps, held=False)
         # 2. List
-        current = lists.current()
+        current = lists.current(turn)
         if current is None:
             if steps is not None:
                 steps.append(Step("list", f"no list in {lists.directory}: everybody may download"))
@@ -234,7 +234,7 @@ class Library:
                 )
             self._compare(client, mac, steps)
         # 5. Root and 6. content
-        return self._look(rules, folders, name, phone, steps, held)
+        return self._look(rules, folders, name, phone, steps, held, turn)
 
     def _look(
         self,
@@ -244,12 +244,11 @@ class Library:
         phone: Phone,
         steps: list[Step] | None,
         held: bool,
-        detail: str = "",
+        turn: int = 0,
     ) -> Answer:
-        found = Found(None, "")
         misses = []
         for folder in folders:
-            found = rules.roots.open(folder, name)
+            found = rules.roots.open(folder, name, turn)
             if steps is not None:
                 steps.append(
                     Step("root", found.detail or "found" if found.body else found.detail, os.fspath(folder))
@@ -257,7 +256,7 @@ class Library:
             if found.body is not None:
                 if steps is not None:
                     steps.append(Step("content", f"{found.body.size} octets", found.body.path))
-                return Serve(found.body, name, phone, detail or found.detail, held)
+                return Serve(found.body, name, phone, found.detail, held)
             misses.append(found.detail)
         return Refuse(Reason.NO_FILE, "; ".join(misses), os.fspath(folders[0]), name=name, phone=phone)
 
@@ -340,10 +339,14 @@ class Session:
             self._holds = False
             self._library.slots.leave(self.client.address)
 
-    def ask(self, request: Request) -> Answer:
-        """Serve or Refuse. Never raises for what a client sent."""
+    def ask(self, request: Request, turn: int = 0) -> Answer:
+        """Serve or Refuse. Never raises for what a client sent.
+
+        Requests that had all arrived when a front end's loop began a turn may give that turn's number (never
+        used twice): what one of them looked up on the disk holds for the others too. 0 looks anew.
+        """
         library = self._library
-        answer = library._decide(self.client, request, None)
+        answer = library._decide(self.client, request, None, turn)
         # TFTP takes its slot at the first ACK, so that a forged address cannot take one.
         if isinstance(answer, Serve) and answer.held and self.client.proto != "tftp":
             refuse = self.begin()

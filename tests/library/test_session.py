@@ -271,3 +271,17 @@ def test_answers_leave_no_descriptor_open(site):
         site.ask("10.0.0.1", b"big.bin").body.close()
         site.library.why(Client("10.0.0.1", 0, "http", "x"), Request(b"big.bin"))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_one_turn_looks_at_the_disk_once_and_the_next_one_sees_every_edit(site):
+    folder = site.folders["http"]
+    session = site.library.admit(Client("10.0.0.1", 1, "http", "http:1"))
+    request = Request(b"46xxsettings.txt")
+    for turn in range(1, 30):
+        (folder / "46xxsettings.txt").write_text(f"edit {turn}")
+        (folder / "allow_IP.txt").write_text("10.0.0.1\n" if turn % 2 else "10.0.0.2\n")
+        first, second = (session.ask(request, turn) for _ in range(2))
+        assert isinstance(first, Serve) == isinstance(second, Serve) == bool(turn % 2)
+        if turn % 2:
+            assert first.body.data == second.body.data == f"edit {turn}".encode()
+        assert isinstance(session.ask(request), Serve) == bool(turn % 2)  # no turn: looks anew
