@@ -87,7 +87,7 @@ class Daemon:
                 reload=self.reload,
                 listener=self.switch,
                 lift_ban=lambda address: asyncio.to_thread(self.library.bans.lift, address),
-                refresh=lambda: True,
+                refresh=self.refresh,
             ),
             publish=self.stream.publish,
         )
@@ -164,6 +164,11 @@ class Daemon:
         """What is really in force: some keys are those of the start, whatever was reloaded since."""
         first, written = self._first.settings, self._written
         return replace(written, settings=replace(written.settings, user=first.user, database=first.database))
+
+    def refresh(self) -> bool:
+        """Look at lists and data directories anew, after somebody else worked on the home."""
+        self.library.reload(self.config)
+        return True
 
     async def switch(self, proto: str, run: bool) -> bool:
         """Start or stop one protocol's listeners until the next reload. False: no such protocol."""

@@ -14,7 +14,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mv_iptel import files
 
@@ -81,12 +81,12 @@ def _addresses(line: str) -> tuple[int, int, int]:
         return 4, number, number
     if "/" in line:
         network = ipaddress.ip_network(line, strict=False)
-        return network.version, int(network.network_address), int(network.broadcast_address)
+        return _plain(network.network_address, network.broadcast_address)
     if "-" in line:
         first, last = (ipaddress.ip_address(part.strip()) for part in line.split("-"))
         if first.version != last.version:
             raise ValueError("two kinds of address")
-        return first.version, int(first), int(last)
+        return _plain(first, last)
     if _PREFIX.match(line):
         parts = [int(part) for part in line.rstrip(".").split(".")]
         if max(parts) > 255:
@@ -95,9 +95,14 @@ def _addresses(line: str) -> tuple[int, int, int]:
         last = int.from_bytes(bytes(parts + [255] * (4 - len(parts))), "big")
         return 4, first, last
     address = ipaddress.ip_address(line)
-    mapped = getattr(address, "ipv4_mapped", None)
-    address = mapped or address
-    return address.version, int(address), int(address)
+    return _plain(address, address)
+
+
+def _plain(first: Any, last: Any) -> tuple[int, int, int]:
+    """Kind of address, first and last as numbers; IPv4-mapped addresses count as IPv4 (DESIGN section 5)."""
+    if first.version == 6 and first.ipv4_mapped and last.ipv4_mapped:
+        first, last = first.ipv4_mapped, last.ipv4_mapped
+    return first.version, int(first), int(last)
 
 
 class AddressList:
