@@ -346,7 +346,7 @@ class Connection:
                     out += body.data[part.start : part.stop]
         if out:
             try:
-                # A big file's head goes alone: the pages behind it stay aligned, a third of the kernel's work.
+                # A big file's head goes alone: pages behind it stay aligned, which spares the kernel a third.
                 sent = self._sock.send(out)
             except _AGAIN:
                 sent = 0
