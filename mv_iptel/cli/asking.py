@@ -26,9 +26,14 @@ class Refused(Exception):
 
 
 def config_of(home: Home) -> Config:
-    """The home's configuration; without an ini the defaults, which is where `serve --dir` listens."""
+    """The home's configuration; where nobody named a home and there is none, that of `serve --dir`.
+
+    A home that was named and is none must not be answered for by another home's server.
+    """
+    if not home.ini.exists():
+        return defaults(home) if home == Home.find() else installed(home)
     try:
-        return load(home) if home.ini.exists() else defaults(home)
+        return load(home)
     except ConfigError as error:
         end(USAGE, "\n".join(str(finding) for finding in error.findings))
     except OSError as error:
