@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, USAGE, console, end, print_json
 from mv_iptel.config import Config, ConfigError, defaults, load
@@ -63,6 +65,16 @@ def unreachable(config: Config) -> Unreachable:
     )
 
 
+def same_home(config: Config, headers: Mapping[str, str]) -> None:
+    """Raise Unreachable if it is another home's server that answered: what it says is not about this one."""
+    told = unquote(headers.get("MV-IPTel-Home", ""))
+    if config.file and told and os.path.realpath(told) != os.path.realpath(config.home.root):
+        raise Unreachable(
+            f"at {base(config)} the server of {told} answers, not that of {config.home.root}; name the one "
+            "you mean with --home, or give each its own StatusPort"
+        )
+
+
 def _token(config: Config) -> str:
     try:
         return config.home.token.read_text("ascii").strip()
@@ -82,6 +94,7 @@ async def _request(config: Config, method: str, path: str, token: str = "") -> A
             aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
             session.request(method, base(config) + path) as answer,
         ):
+            same_home(config, answer.headers)
             body = await answer.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ConnectionError, ValueError):
         raise unreachable(config) from None
@@ -96,8 +109,10 @@ def get(config: Config, path: str) -> Any:
 
 
 def post(config: Config, path: str) -> Any:
+    token = _token(config)
     try:
-        return asyncio.run(_request(config, "POST", path, _token(config)))
+        get(config, "/slots")  # whose server it is shows before it is told to do anything
+        return asyncio.run(_request(config, "POST", path, token))
     except Unreachable as error:
         end(UNREACHABLE, str(error))
 

@@ -25,6 +25,7 @@ from mv_iptel.cli.asking import (
     get,
     installed,
     post,
+    same_home,
     unreachable,
 )
 from mv_iptel.cli.forms import TONES, Columns, day, line_of, place
@@ -163,6 +164,7 @@ async def _watch(config: Config, who: str, as_json: bool) -> None:
             aiohttp.ClientSession(timeout=timeout, read_bufsize=1 << 20) as session,
             session.get(base(config) + path) as answer,
         ):
+            same_home(config, answer.headers)
             if answer.status != 200:
                 raise Refused(answer.status, (await answer.json(content_type=None)).get("error", ""))
             if not as_json:

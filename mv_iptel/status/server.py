@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -44,6 +45,9 @@ WRITES = {"PUT", "DELETE", "POST", "STOR", "WRQ", "APPE"}
 # What any reader may ask from elsewhere; the rest is for this host.
 REMOTE = {"/", "/status.json", "/metrics", "/page.css", "/page.js"}
 
+NOTHING = "there is no such thing here"
+# Which home answers, percent-encoded: two homes may name the same status port, and only one server has it.
+HOME = "MV-IPTel-Home"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -206,6 +210,8 @@ class StatusServer:
             response = _error(500, "the server could not answer; its log says why")
         if not response.prepared:
             response.headers.update(HEADERS)
+            if _is_local(request):
+                response.headers[HOME] = quote(str(self.sources.config().home.root))
         return response
 
     def _refuse(self, request: web.Request) -> web.Response | None:
@@ -313,7 +319,9 @@ class StatusServer:
         assert task is not None
         chosen = await asyncio.to_thread(self._chooser, request.query.get("phone", "").strip())
         feed = _Feed(asyncio.get_running_loop(), chosen)
-        response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
+        home = quote(str(self.sources.config().home.root))
+        headers = {**HEADERS, HOME: home, "Content-Type": "text/event-stream"}
+        response = web.StreamResponse(headers=headers)
         self._streams.add(task)
         self.counters.watch(feed.take)
         try:
@@ -359,7 +367,9 @@ class StatusServer:
         return await self._call(self.controls.listener, proto, what == "start")
 
     async def _free(self, request: web.Request) -> web.Response:
-        return await self._call(self.sources.library.slots.free, request.match_info["address"])
+        address = request.match_info["address"]
+        none = f"{address} has no slot"
+        return await self._call(self.sources.library.slots.free, address, none=none)
 
     async def _lift(self, request: web.Request) -> web.Response:
         return await self._call(self.controls.lift_ban, request.match_info["address"])
@@ -373,11 +383,13 @@ class StatusServer:
     async def _refresh(self, request: web.Request) -> web.Response:
         return await self._call(self.controls.refresh)
 
-    async def _call(self, control: Callable[..., Any] | None, *arguments: Any) -> web.Response:
+    async def _call(
+        self, control: Callable[..., Any] | None, *arguments: Any, none: str = NOTHING
+    ) -> web.Response:
         if control is None:
             return _error(501, "this server does not offer that")
         result = control(*arguments)
-        return _done(await result if inspect.isawaitable(result) else result)
+        return _done(await result if inspect.isawaitable(result) else result, none)
 
 
 class _Feed:
@@ -426,9 +438,9 @@ def question(query: Any) -> tuple[Client, Request] | str:
     Keys: address, name, protocol (default http), method, agent, mac. A MAC is told to the library as a
     phone tells it, in its User-Agent.
     """
-    address = address_of(str(query.get("address", "")))
+    address = address_of(given := str(query.get("address", "")))
     if not address:
-        return "address: an IPv4 or IPv6 address"
+        return f"{given or 'address'}: not an IPv4 or IPv6 address"
     name = str(query.get("name", ""))
     if not name or len(name) > 4096:
         return "name: the file's name as the phone asks for it"
@@ -438,7 +450,7 @@ def question(query: Any) -> tuple[Client, Request] | str:
     agent = str(query.get("agent") or "")[:500]
     mac = mac_of(given := str(query.get("mac") or ""))
     if given and not mac:
-        return "mac: twelve hex digits"
+        return f"{given}: not a MAC, which has twelve hex digits"
     if mac:
         agent = f"{agent or 'AVAYA'} (MAC:{mac})"
     write = str(query.get("method") or "GET").upper() in WRITES
@@ -487,12 +499,12 @@ def _error(status: int, text: str) -> web.Response:
     return response
 
 
-def _done(result: Any) -> web.Response:
-    """A control's answer: a dict as it is, False as 404, anything else as done."""
+def _done(result: Any, none: str = NOTHING) -> web.Response:
+    """A control's answer: a dict as it is, False as 404 with `none`, anything else as done."""
     if isinstance(result, dict):
         return _json(result, 200 if result.get("ok", True) else 409)
     if result is False:
-        return _error(404, "there is no such thing here")
+        return _error(404, none)
     return _json({"ok": True})
 
 

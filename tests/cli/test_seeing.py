@@ -82,7 +82,7 @@ def test_a_status_server_that_is_switched_off_is_named(alone):
 USAGE = [
     (("watch", "nobody"), "neither an address nor a MAC"),
     (("why", "nobody"), "needs an address and a name"),
-    (("why", "nobody", "x"), "an IPv4 or IPv6 address"),
+    (("why", "nobody", "x"), "nobody: not an IPv4 or IPv6 address"),
     (("why", "192.0.2.17", "x", "--mac", "12"), "twelve hex digits"),
     (("why", "192.0.2.17", "x", "--protocol", "smtp"), "smtp"),
     (("slots", "free", "nobody"), "an IPv4 or IPv6 address"),
@@ -272,7 +272,19 @@ def test_phones_and_slots_of_a_running_server(daemon):
     assert "c81fea83e85a is forgotten" in daemon.run("phones", "forget", "c8:1f:ea:83:e8:5a").stdout
     assert json.loads(listed()) == []
     assert "no limit" in daemon.run("slots", "list").stdout
-    assert daemon.run("slots", "free", "192.0.2.1", status=1).stderr
+    assert "192.0.2.1 has no slot" in daemon.run("slots", "free", "192.0.2.1", status=1).stderr
+
+
+def test_another_home_with_the_same_status_port_is_not_told_of(daemon, tmp_path):
+    home = Home(tmp_path / "other")
+    CliRunner().invoke(group, ["init", str(home.root), "--address", "127.0.0.1"])
+    set_keys(home.ini, {("Settings", "StatusPort"): daemon.status})
+    home.token.write_text(daemon.home.token.read_text())  # as in a copy of the whole home
+    for arguments in (["status"], ["watch"], ["slots", "list"], ["reload"]):
+        done = CliRunner().invoke(group, [*arguments, "--home", str(home.root)])
+        assert done.exit_code == 3 and f"the server of {daemon.home.root} answers" in done.stderr
+    done = CliRunner().invoke(group, ["why", "127.0.0.1", "46xxsettings.txt", "--home", str(home.root)])
+    assert str(home.http_data) in done.stdout and "No server runs" in done.stdout
 
 
 def test_reload_of_a_running_server(daemon):
