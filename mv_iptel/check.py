@@ -237,8 +237,8 @@ def _port_fault(
 ) -> Iterator[Finding]:
     section, key, port = listener.section, listener.key, listener.port
     if fault.errno == errno.EADDRINUSE:
-        pid, name = ports.holder(port, listener.kind)
-        if ours and pid in (0, ours):
+        pid, name = ports.holder(port, listener.kind, besides=ours)
+        if ours and not pid:
             return  # the server that runs over this home has it, as it should
         who = f"{name} (process {pid})" if pid else "another process (run check as root to see which)"
         yield config.finding(section, key, f"port {port} is taken by {who}; stop it, or write another port")
@@ -478,10 +478,11 @@ def _facts(config: Config) -> Iterator[Fact]:
     yield Fact("server", f"running, process {pid}" if pid else "not running")
     for root in roots(config):
         listed = list_file(root)
-        yield Fact(
-            root.proto.lower(), f"serves {root.path}, {'listed in ' + listed.name if listed else 'no list'}"
-        )
-    ports = [f"{one.proto}:{one.port}" for one in listeners(config)]
+        text = f"serves {root.path}, {'listed in ' + listed.name if listed else 'no list'}"
+        if root.proto == "FTP":
+            text = "is switched on, but this version has no FTP yet"
+        yield Fact(root.proto.lower(), text)
+    ports = [f"{one.proto}:{one.port}" for one in listeners(config) if one.section not in ("FTP", "FTPS")]
     yield Fact("ports", " ".join(ports))
     if config.https.run_https or config.ftps.run_ftps:
         try:

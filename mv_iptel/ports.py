@@ -33,17 +33,19 @@ def listen(address: str, port: int, backlog: int) -> socket.socket:
     return sock
 
 
-def holder(port: int, kind: int) -> tuple[int, str]:
+def holder(port: int, kind: int, besides: int = 0) -> tuple[int, str]:
     """(process, name) of who has a port; (0, "") when this user may not see it.
 
-    `kind` is socket.SOCK_STREAM or SOCK_DGRAM. It looks at every process: some tens of milliseconds.
+    `kind` is socket.SOCK_STREAM or SOCK_DGRAM. The process `besides` is passed over: it may have the port on
+    one address while another process has it on the next. It looks at every process, which takes some tens of
+    milliseconds.
     """
     try:
         connections = psutil.net_connections("udp" if kind == socket.SOCK_DGRAM else "tcp")
     except (psutil.Error, OSError):
         return 0, ""
     for one in connections:
-        taken = one.laddr and one.laddr.port == port
+        taken = one.laddr and one.laddr.port == port and one.pid != besides
         if taken and one.pid and (kind == socket.SOCK_DGRAM or one.status == psutil.CONN_LISTEN):
             try:
                 return one.pid, psutil.Process(one.pid).name()
@@ -57,3 +59,9 @@ def taken(port: int, kind: int) -> str:
     pid, name = holder(port, kind)
     who = f"{name} (process {pid})" if pid else "another process"
     return f"port {port} is taken by {who}; tried again every {RETRY:.0f} s"
+
+
+def forbidden(port: int) -> str:
+    """What a listener says of a port that this process has no right to."""
+    mend = "restart needed, as root or with the capability to bind low ports"
+    return f"this process may not open port {port}: {mend}"

@@ -21,10 +21,12 @@ def test_the_holder_of_a_port(kind):
             sock.listen()
         pid, name = ports.holder(port, kind)
         assert pid == os.getpid() and name
+        assert ports.holder(port, kind, besides=pid) == (0, "")
         text = f"port {port} is taken by {name} (process {pid}); tried again every 30 s"
         assert ports.taken(port, kind) == text
     assert ports.holder(port, kind) == (0, "")
     assert "another process" in ports.taken(port, kind)
+    assert f"port {port}: restart needed" in ports.forbidden(port)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

@@ -202,11 +202,7 @@ class Server:
         except tls.CertificateError as error:
             return self._fail(listener, str(error))
         except PermissionError:
-            text = (
-                f"this process may not open port {listener.place.port}: restart needed, as root or with "
-                "the capability to bind low ports"
-            )
-            return self._fail(listener, text, math.inf)
+            return self._fail(listener, ports.forbidden(listener.place.port), math.inf)
         except OSError as error:
             if error.errno in ports.NO_FAMILY and not self.config.settings.bind_address:
                 del self._listeners[listener.place]  # a host without IPv6 misses nothing

@@ -191,7 +191,7 @@ class Listener:
         if isinstance(fault, PermissionError):
             # Rights do not come back to a running process.
             self.retry_at = float("inf")
-            text = "no permission for this port; restart needed"
+            text = ports.forbidden(self.wanted)
         elif fault.errno == errno.EADDRINUSE:
             if self._taken:
                 return False  # who holds it was told; finding out would keep this thread from its transfers
