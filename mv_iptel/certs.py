@@ -294,7 +294,9 @@ def check(
     try:
         leaf = load_chain(cert_file)[0]
     except CertError as error:
-        return [Finding(str(cert_file), 0, "", "", str(error).removeprefix(f"{cert_file} "))]
+        mend = "" if cert_file.exists() else "; run `mv-iptel certs server`, or import one"
+        say(cert_file, str(error).removeprefix(f"{cert_file} ") + mend)
+        return found
     try:
         if not _same_key(leaf, _load_key(key_file)):
             say(

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mv_iptel.check import missing_account
+from mv_iptel.cli.asking import base
 from mv_iptel.cli.options import USAGE, common, console, end, errors
 from mv_iptel.config import Config, ConfigError, defaults, load
 from mv_iptel.events import Event, Finished, Listener, Notice
@@ -136,7 +137,8 @@ def _banner(daemon: Daemon) -> None:
         f"[bold]mv-iptel[/] serves {escape(str(config.home.root if config.file else config.http.http_dir))}"
     )
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
-    for row in [*daemon.tftp.listeners(), *daemon.http.listeners(), *daemon.status.listeners()]:
+    status = daemon.status.listeners()
+    for row in [*daemon.tftp.listeners(), *daemon.http.listeners(), *status]:
         style = {"up": "green", "failed": "red"}.get(row["state"], "dim")
         note = row.get("error") or row.get("tls") or ""
         table.add_row(
@@ -148,8 +150,9 @@ def _banner(daemon: Daemon) -> None:
     console.print(table)
     for mode in config.legacy():
         console.print(f"legacy mode in force: {mode}", style="yellow")
-    if config.settings.run_status:
-        console.print(f"status: http://127.0.0.1:{config.settings.status_port}/")
+    # Where it failed, another server may answer at that address.
+    if any(row["state"] == "up" for row in status):
+        console.print(f"status: {base(config)}/")
 
 
 def _place(row: dict) -> str:

@@ -178,6 +178,8 @@ def _read(home: Home, path: Path, sections: Sections) -> tuple[dict[str, Any], W
             data = opened.read(lines.MAX_BYTES + 1)
     except OSError as error:
         mend = "run `mv-iptel init`, or name the right home with --home"
+        if isinstance(error, PermissionError):
+            mend = "run as a user who may read it"
         return {}, {}, [Finding(file, 0, "", "", f"cannot be read ({error.strerror}); {mend}")]
     if len(data) > lines.MAX_BYTES:
         return {}, {}, [Finding(file, 0, "", "", "is larger than 1 MiB; this is not a configuration")]
