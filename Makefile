@@ -42,7 +42,7 @@ prove: $(READY) clients ## the long proofs (TRANSFERS, RELAY, RELAY_SIZE, STORM,
 	@$(BIN)/python -m pytest tests -m prove --transfers=$(TRANSFERS) --relay=$(RELAY) --relay-size=$(RELAY_SIZE) \
 	    --storm=$(STORM) --bad=$(BAD) --evidence=$(EVIDENCE) --timeout=3600
 
-bench: $(READY) servers ## side by side with other servers (section 14 of the contract); prints ratios
+bench: $(READY) servers ## side by side with other servers; prints ratios
 	@$(BIN)/python -m benchmarks
 
 package: $(READY) ## build the wheel into dist/
