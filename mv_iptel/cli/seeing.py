@@ -182,11 +182,20 @@ def _show_event(event: dict[str, Any], as_json: bool) -> None:
         sys.stdout.flush()
         return
     if event["event"] != "finished":
-        told = event.get("text") or event.get("why") or event.get("error") or event.get("state") or ""
-        text = f"{day(event.get('time', 0))}  {event.get('kind') or event['event']}: {plain(str(told))}"
+        text = f"{day(event.get('time', 0))}  {event.get('kind') or event['event']}: {plain(_told(event))}"
         console.print(text, style="magenta", markup=False)
         return
     console.print(line_of(event), soft_wrap=True)
+
+
+def _told(event: dict[str, Any]) -> str:
+    """What an event that is no request says, in words."""
+    if event["event"] == "reloaded":
+        word = f"generation {event['generation']} is in force" if event["ok"] else "refused"
+        return "; ".join([word, *event["findings"], *(f"{key} needs a restart" for key in event["restart"])])
+    if event["event"] == "listening":
+        return f"{event['proto']} {event['port']} on {event['address']}: {event['error'] or event['state']}"
+    return str(event.get("text") or event.get("why") or event.get("error") or event.get("state") or "")
 
 
 # why

@@ -18,8 +18,11 @@ from click.testing import CliRunner
 
 from mv_iptel.cli import group
 from mv_iptel.cli.forms import line_of
+from mv_iptel.cli.seeing import _show_event
+from mv_iptel.events import Listening, Reloaded
 from mv_iptel.home import Home
 from mv_iptel.inventory import Inventory
+from mv_iptel.journal import record
 from tests.clients.daemon import COMMAND, free_ports, set_keys, wait_for
 from tests.happened import finished, known, refused
 
@@ -285,6 +288,18 @@ def test_another_home_with_the_same_status_port_is_not_told_of(daemon, tmp_path)
         assert done.exit_code == 3 and f"the server of {daemon.home.root} answers" in done.stderr
     done = CliRunner().invoke(group, ["why", "127.0.0.1", "46xxsettings.txt", "--home", str(home.root)])
     assert str(home.http_data) in done.stdout and "No server runs" in done.stdout
+
+
+def test_an_event_that_is_no_request_says_what_happened(capsys):
+    _show_event(record(Reloaded("x.ini", True, 3, ("a finding",), ("User",), time=0.0)), False)
+    _show_event(record(Reloaded("x.ini", False, 3, ("x.ini:7: bad",), time=0.0)), False)
+    _show_event(record(Listening("http", "127.0.0.1", 8089, "failed", "port 8089 is taken", time=0.0)), False)
+    said = [line.split("  ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+    assert said == [
+        "reloaded: generation 3 is in force; a finding; User needs a restart",
+        "reloaded: refused; x.ini:7: bad",
+        "listening: http 8089 on 127.0.0.1: port 8089 is taken",
+    ]
 
 
 def test_reload_of_a_running_server(daemon):
