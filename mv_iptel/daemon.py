@@ -82,6 +82,7 @@ class Daemon:
                 stream=self.stream,
                 journal=self.journal,
                 legacy=lambda: self.config.legacy(),
+                more_problems=self.http.problems,
             ),
             Controls(
                 reload=self.reload,

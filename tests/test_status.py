@@ -363,7 +363,7 @@ STATES = [
     ([LISTENER], {}, (), ("Serving", "good")),
     ([{**LISTENER, "state": "failed"}], {}, (), ("No listener is up", "bad")),
     ([LISTENER, {**LISTENER, "state": "failed"}], {}, (), ("Serving, a listener failed", "bad")),
-    ([LISTENER], {}, [("/x", 1, "bad")], ("Serving, a list is broken", "bad")),
+    ([LISTENER], {}, [("/x", 1, "bad")], ("Serving, something is broken", "bad")),
     ([LISTENER], {"findings": ["f"]}, (), ("Serving, with findings", "warn")),
     ([LISTENER], {"legacy": ["IPTel"]}, (), ("Serving, legacy mode on", "warn")),
     ([{**LISTENER, "proto": "status"}], {}, (), ("No listener is up", "bad")),
@@ -383,7 +383,7 @@ def test_the_state_in_a_word(rows, more, problems, state):
 def test_a_broken_list_turns_the_page_red(site):
     (site.config.http.http_dir / "HTTP_allow_IP.txt").write_text("192.0.2.17\nnonsense\n")
     body = site.get("/")[2]
-    assert "Serving, a list is broken" in body and "HTTP_allow_IP.txt:2" in body
+    assert "Serving, something is broken" in body and "HTTP_allow_IP.txt:2" in body
 
 
 # who may ask what

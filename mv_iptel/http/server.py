@@ -169,6 +169,11 @@ class Server:
             for one in list(self._listeners.values())
         ]  # fmt: skip
 
+    def problems(self) -> list[tuple[str, int, str]]:
+        """A certificate that was replaced by a bad one, as (file, line, text): what turns the status red."""
+        problem = self.contexts.problem
+        return [(str(self.contexts.files[0]), 0, problem)] if problem else []
+
     def active(self) -> list[dict[str, object]]:
         """The transfers that take longer than one turn, at most 500. From any thread."""
         return [connection.report() for connection in list(self._active.values())[:MAX_ACTIVE]]

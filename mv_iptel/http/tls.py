@@ -111,6 +111,7 @@ class Contexts:
     def __init__(self, cert_file: Path, key_file: Path, publish: Callable[[Event], None]):
         self.files = (cert_file, key_file)
         self._publish = publish
+        self.problem = ""  # why the pair on disk is not the one in use
         self._contexts: dict[Policy, ssl.SSLContext] = {}
         self._state: object = None
 
@@ -131,9 +132,10 @@ class Contexts:
         try:
             self._contexts = {offer: make_context(*self.files, offer) for offer in self._contexts}
         except CertificateError as error:
-            text = f"{error}; the certificate that was loaded before stays in use"
-            self._publish(Notice("certificate", text, "error", source=os.fspath(self.files[0])))
+            self.problem = f"{error}; the certificate that was loaded before stays in use"
+            self._publish(Notice("certificate", self.problem, "error", source=os.fspath(self.files[0])))
         else:
+            self.problem = ""
             text = f"{self.files[0]} was replaced and is used from the next connection on"
             self._publish(Notice("certificate", text, "info", source=os.fspath(self.files[0])))
 

@@ -87,7 +87,7 @@ def state(status: dict[str, Any], problems: Sequence[Any] = ()) -> tuple[str, st
     if any(row["state"] == "failed" for row in phones):
         return "Serving, a listener failed", "bad"
     if problems:
-        return "Serving, a list is broken", "bad"
+        return "Serving, something is broken", "bad"
     if status["config"]["findings"]:
         return "Serving, with findings", "warn"
     if status["server"]["legacy"]:
@@ -277,7 +277,7 @@ def _house(view: View) -> str:
     rows.append(("Watchdog", looked))
     rows.append(("Process", f"{server['pid']}, started {clock(server['started'], view.now)}"))
     inside = "".join(f"<dt>{escape(what)}</dt><dd>{escape(value)}</dd>" for what, value in rows)
-    return f'<section><h2>House</h2><dl class="house">{inside}</dl></section>'
+    return f'<section><h2>Server</h2><dl class="house">{inside}</dl></section>'
 
 
 def _table(

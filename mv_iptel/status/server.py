@@ -262,7 +262,7 @@ class StatusServer:
             notices=list(self.counters.notices)[::-1][:12],
             slots=self.sources.library.slots.snapshot(),
             phones=inventory.phones(limit=40) if inventory is not None else [],
-            problems=self.sources.library.problems(),
+            problems=self.sources.problems(),
             buffers={
                 (row["proto"], row["address"], row["port"]): row["buffer"]
                 for front in self.sources.fronts()

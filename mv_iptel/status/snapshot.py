@@ -46,8 +46,14 @@ class Sources:
     inventory: Inventory | None = None
     stream: Stream | None = None
     journal: Journal | None = None
+    # What turns the status red beside broken lists, as (file, line, text).
+    more_problems: Callable[[], Sequence[tuple[str, int, str]]] = tuple
     # Legacy modes in force; without it those that the server told at its start.
     legacy: Callable[[], Sequence[str]] | None = None
+
+    def problems(self) -> list[tuple[str, int, str]]:
+        """Broken and lost lists, and whatever else must be mended."""
+        return [*self.library.problems(), *self.more_problems()]
 
 
 Answer = Any | Awaitable[Any]
@@ -110,7 +116,7 @@ class Snapshot:
                 "loaded": round(counters.loaded or counters.started, 3),
                 "generation": counters.generation or 1,
                 # A broken list is a finding until it is mended; it needs no reload to be one.
-                "findings": [*findings, *map(problem, sources.library.problems())],
+                "findings": [*findings, *map(problem, sources.problems())],
             },
             "listeners": listeners,
             "slots": {"max": slots.max, "used": slots.used, "refused": slots.refused},

@@ -109,3 +109,16 @@ def test_a_replaced_certificate_is_used_from_the_next_connection(daemon, program
     before = serial()
     daemon.run("certs", "server")
     assert serial() != before
+
+
+def test_a_bad_certificate_on_disk_is_a_finding_and_the_loaded_one_goes_on(daemon, program):
+    good = daemon.home.cert_file.read_bytes()
+    daemon.home.cert_file.write_bytes(b"no certificate\n")
+    try:
+        done = s_client(program, daemon.https_alt, daemon.home.ca_cert)
+        assert b"Verify return code: 0 (ok)" in done.stdout
+        assert any("stays in use" in finding for finding in daemon.seen()["config"]["findings"])
+    finally:
+        daemon.write(daemon.home.certs, daemon.home.cert_file.name, good)
+    s_client(program, daemon.https_alt, daemon.home.ca_cert)
+    assert not any("stays in use" in finding for finding in daemon.seen()["config"]["findings"])
