@@ -28,6 +28,7 @@ from mv_iptel.journal import Journal
 from mv_iptel.library import Library, Phone
 from mv_iptel.status import Controls, Counters, Sources, StatusServer
 from mv_iptel.tftp.server import Server as TftpServer
+from mv_iptel.turns import Turns
 from mv_iptel.watching import Watching
 
 GRACE = 5.0  # seconds that running transfers get to end
@@ -70,8 +71,11 @@ class Daemon:
             (row["address"], Phone(row["mac"], row["ext"], row["model"], row["version"]), row["ago"])
             for row in self.inventory.recent(time.time())
         )
-        self.tftp = TftpServer(config.tftp, config.settings.bind_address, self.library, self.stream)
-        self.http = HttpServer(config, self.library, self.stream)
+        turns = Turns()
+        self.tftp = TftpServer(
+            config.tftp, config.settings.bind_address, self.library, self.stream, turns=turns
+        )
+        self.http = HttpServer(config, self.library, self.stream, turns=turns)
         self.status = StatusServer(
             self.counters,
             Sources(

@@ -10,6 +10,8 @@ import asyncio
 import select
 from typing import Protocol
 
+from mv_iptel.turns import Turns
+
 BATCH = 256  # connections served in one turn of the loop
 
 
@@ -27,8 +29,9 @@ class Watched(Protocol):
 class Poller:
     """Watches by epoll, within the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop):
+    def __init__(self, loop: asyncio.AbstractEventLoop, turns: Turns):
         self._loop = loop
+        self._shared = turns
         self.turn = 0  # the number of the turn that runs, see `Session.ask`; 0 between turns
         self._turns = 0
         self._epoll = select.epoll()
@@ -57,6 +60,10 @@ class Poller:
         self._epoll.close()
 
     def _ready(self) -> None:
+        with self._shared:
+            self._serve()
+
+    def _serve(self) -> None:
         watched = self._watched
         ready = self._epoll.poll(0, BATCH)
         self._turns += 1
@@ -69,15 +76,17 @@ class Poller:
                 one.readable()
             if events & ~select.EPOLLIN and one.fd == fd and one.wants_write:
                 one.writable()
+            self._shared.pause()
         self.turn = 0
 
 
 class LoopPoller:
     """The same by the loop's own means."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop):
+    def __init__(self, loop: asyncio.AbstractEventLoop, turns: Turns):
         self.turn = 0  # every event is a turn of its own here
         self._loop = loop
+        del turns  # each event is told apart, which is too short to take a turn for
 
     def watch(self, one: Watched, read: bool, write: bool) -> None:
         """From now on tell `one` when it can be read, written, or nothing any more."""
@@ -94,6 +103,6 @@ class LoopPoller:
         """Nothing to give back."""
 
 
-def make(loop: asyncio.AbstractEventLoop) -> Poller | LoopPoller:
-    """The best one that the system has."""
-    return Poller(loop) if hasattr(select, "epoll") else LoopPoller(loop)
+def make(loop: asyncio.AbstractEventLoop, turns: Turns) -> Poller | LoopPoller:
+    """The best one that the system has. `turns` are shared with TFTP."""
+    return Poller(loop, turns) if hasattr(select, "epoll") else LoopPoller(loop, turns)

@@ -18,6 +18,7 @@ from mv_iptel.events import Listening, Stream
 from mv_iptel.http import poller, tls
 from mv_iptel.http.connection import HOLD, Connection
 from mv_iptel.library import Client, Library, Reason, Refuse
+from mv_iptel.turns import Turns
 
 BACKLOG = 1024
 ACCEPTED = 64  # connections taken in one turn of the loop
@@ -86,8 +87,14 @@ class Server:
     """
 
     def __init__(
-        self, config: Config, library: Library, stream: Stream, clock: Callable[[], float] = time.monotonic
+        self,
+        config: Config,
+        library: Library,
+        stream: Stream,
+        clock: Callable[[], float] = time.monotonic,
+        turns: Turns | None = None,
     ):
+        self._turns = turns or Turns()
         self.config = config
         self.library = library
         self.stream = stream
@@ -115,7 +122,7 @@ class Server:
     async def start(self) -> None:
         """Open every port. One that cannot be opened is failed, is told, and is tried again."""
         self.loop = asyncio.get_running_loop()
-        self.poller = poller.make(self.loop)
+        self.poller = poller.make(self.loop, self._turns)
         self._quiet = asyncio.Event()
         self.library.slots.on_end(self._slot_ended)
         self._open_wanted()

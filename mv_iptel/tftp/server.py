@@ -22,6 +22,7 @@ from mv_iptel.tftp.image import Images, source_of
 from mv_iptel.tftp.listening import Datagram, Listener
 from mv_iptel.tftp.poller import FAST, IN, OUT, Waker, poller
 from mv_iptel.tftp.protocol import ACK, ERROR, REPLIES, Limits, Packet, ProtocolError, agree, error, parse
+from mv_iptel.turns import Turns
 
 # Requests taken from one port before the running transfers get their turn: 15 ms at most.
 REQUESTS_A_TURN = 256
@@ -42,8 +43,16 @@ class Server:
     """The TFTP server. `start`, `stop`, `reload`, `listeners` and `active` are for other threads."""
 
     def __init__(
-        self, config: TFTP, bind: tuple[str, ...], library: Library, stream: Stream, *, fast: bool = FAST
+        self,
+        config: TFTP,
+        bind: tuple[str, ...],
+        library: Library,
+        stream: Stream,
+        *,
+        fast: bool = FAST,
+        turns: Turns | None = None,
     ):
+        self._turns = turns or Turns()
         self._library = library
         self._stream = stream
         self._fast = fast
@@ -205,7 +214,9 @@ class Server:
                 # While something is being sent the sweep sets the pace: nothing to compute per packet.
                 events = self._poller.poll(SWEEP if self._all else self._pause(now), EVENTS_A_TURN)
                 now = time.monotonic()
-                self.turn(events, now)
+                if events:
+                    with self._turns:
+                        self.turn(events, now)
                 while self._calls:
                     self._calls.popleft()()
                 if now >= self._sweep_at:

@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from mv_iptel.http import poller
+from mv_iptel.turns import Turns
 from tests.http.site import Site
 
 
@@ -32,7 +33,7 @@ class One:
 @pytest.mark.parametrize("kind", [poller.Poller, poller.LoopPoller])
 def test_what_is_told(kind):
     async def run() -> None:
-        watching = kind(asyncio.get_running_loop())
+        watching = kind(asyncio.get_running_loop(), Turns())
         here, there = socket.socketpair()
         with here, there:
             one = One(here)
