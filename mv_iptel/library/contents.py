@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import threading
 from collections import OrderedDict, deque
@@ -24,12 +23,12 @@ class Body:
     """The content of one regular file, as it was when it was opened.
 
     Shared by all transfers that send it; each calls `close` once (or uses `with`). `data` is the whole
-    content of a small file; a big one has a descriptor `fd` and, on demand, a shared map.
+    content of a small file; a big one has a descriptor `fd`. Never map it: a file that shrinks under a map
+    ends the process.
     """
 
     __slots__ = (
         "_lock",
-        "_map",
         "_users",
         "data",
         "etag",
@@ -53,7 +52,6 @@ class Body:
         self.data: bytes | None = None
         self.fd = fd
         self.head: dict[object, bytes] = {}  # what a protocol wants to remember with these bytes
-        self._map: mmap.mmap | None = None
         self._users = 1
         self._lock = threading.Lock()
 
@@ -79,11 +77,6 @@ class Body:
             self._users -= 1
             if self._users:
                 return
-            if self._map is not None:
-                try:
-                    self._map.close()
-                except BufferError:
-                    pass  # a view of it is still on its way out; the collector ends it
             os.close(self.fd)
             self.fd = -1
 
@@ -94,13 +87,6 @@ class Body:
         one is still whole.
         """
         return self.data is not None or key_of(os.fstat(self.fd))[:4] == self.key[:4]
-
-    def map(self) -> mmap.mmap:
-        """A read-only map of a big file, shared by all its users."""
-        with self._lock:
-            if self._map is None:
-                self._map = mmap.mmap(self.fd, self.size, access=mmap.ACCESS_READ)
-            return self._map
 
 
 class Contents:
