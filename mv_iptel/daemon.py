@@ -1,7 +1,8 @@
 """The only wiring: makes the parts of the file server, starts, reloads and stops them.
 
 Threads: the asyncio loop (HTTP, HTTPS, status) runs in the main thread, the TFTP engine and the event
-stream in one each, and one of the watchdog library sees files change.
+stream in one each, and one of the watchdog library sees files change. While TFTP is busy its thread serves
+the connections of HTTP and HTTPS too (`http/poller.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from mv_iptel.journal import Journal
 from mv_iptel.library import Library, Phone
 from mv_iptel.status import Controls, Counters, Sources, StatusServer
 from mv_iptel.tftp.server import Server as TftpServer
-from mv_iptel.turns import Turns
 from mv_iptel.watching import Watching
 
 GRACE = 5.0  # seconds that running transfers get to end
@@ -71,11 +71,8 @@ class Daemon:
             (row["address"], Phone(row["mac"], row["ext"], row["model"], row["version"]), row["ago"])
             for row in self.inventory.recent(time.time())
         )
-        turns = Turns()
-        self.tftp = TftpServer(
-            config.tftp, config.settings.bind_address, self.library, self.stream, turns=turns
-        )
-        self.http = HttpServer(config, self.library, self.stream, turns=turns)
+        self.tftp = TftpServer(config.tftp, config.settings.bind_address, self.library, self.stream)
+        self.http = HttpServer(config, self.library, self.stream, lend=self.tftp.lend)
         self.status = StatusServer(
             self.counters,
             Sources(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -112,18 +113,13 @@ def _run(
     config: Config, load_again: Callable[[], Config], shown: tuple[Listener, ...], as_json: bool
 ) -> None:
     from mv_iptel.daemon import AlreadyRunning, Daemon  # takes long to import
-    from mv_iptel.loop import Gathering, runner
-
-    selector = Gathering()
 
     async def main() -> None:
         daemon = Daemon(config, load_again, (_Lines(),) if as_json else shown)
-        selector.busy = daemon.tftp.busy
         await (daemon.run() if as_json else daemon.run(_banner))
 
     try:
-        with runner(selector) as run:
-            run.run(main())
+        asyncio.run(main())
     except AlreadyRunning as running:
         end(USAGE, f"{config.home.root}: process {running} already serves this home; stop it first")
     except OSError as error:

@@ -51,7 +51,7 @@ _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWr
 _BETWEEN, _IN_HEAD, _IN_BODY, _GREETING, _SHAKING, _LINGERING = range(6)
 _TIMES = {_BETWEEN: IDLE, _IN_HEAD: HEAD, _IN_BODY: BODY}
 
-# TLS encrypts from here. One for all connections, as the loop has one thread.
+# TLS encrypts from here. One for all connections, which are served one at a time.
 _slice = memoryview(bytearray(TLS_SLICE))
 
 
@@ -246,7 +246,7 @@ class Connection:
                 return None
             if not (incoming.waiting or self._ended or self._paused):
                 return None
-        self._server.loop.call_soon(self._resume)
+        self._server.poller.soon(self._resume)
         return None
 
     def _resume(self) -> None:

@@ -18,7 +18,6 @@ from mv_iptel.events import Listening, Stream
 from mv_iptel.http import poller, tls
 from mv_iptel.http.connection import HOLD, Connection
 from mv_iptel.library import Client, Library, Reason, Refuse
-from mv_iptel.turns import Turns
 
 BACKLOG = 1024
 ACCEPTED = 64  # connections taken in one turn of the loop
@@ -83,7 +82,8 @@ def wanted(config: Config) -> dict[Place, tls.Policy | None]:
 class Server:
     """All HTTP and HTTPS ports of one configuration, on the loop that `start` runs on.
 
-    `clock` gives seconds; deadlines are compared with it once in `SWEEP`.
+    `clock` gives seconds; deadlines are compared with it once in `SWEEP`. `lend` may have another thread
+    serve the connections for a while (`poller.Poller`): whoever touches them holds the poller's lock.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class Server:
         library: Library,
         stream: Stream,
         clock: Callable[[], float] = time.monotonic,
-        turns: Turns | None = None,
+        lend: Callable[[poller.Poller], bool] = lambda guest: False,
     ):
-        self._turns = turns or Turns()
+        self._lend = lend
         self.config = config
         self.library = library
         self.stream = stream
@@ -122,7 +122,7 @@ class Server:
     async def start(self) -> None:
         """Open every port. One that cannot be opened is failed, is told, and is tried again."""
         self.loop = asyncio.get_running_loop()
-        self.poller = poller.make(self.loop, self._turns)
+        self.poller = poller.make(self.loop, self._lend)
         self._quiet = asyncio.Event()
         self.library.slots.on_end(self._slot_ended)
         self._open_wanted()
@@ -140,8 +140,9 @@ class Server:
             listener.closed = True
             self._shut(listener)
             self._say(listener, "off")
-            for connection in [c for c in self._connections if c.listener is listener and c.idle]:
-                connection.end()
+            with self.poller.lock:
+                for connection in [c for c in self._connections if c.listener is listener and c.idle]:
+                    connection.end()
         self._open_wanted()
 
     async def stop(self, grace: float = 5.0) -> None:
@@ -149,17 +150,19 @@ class Server:
         self.stopping = True
         for listener in self._listeners.values():
             self._shut(listener)
-        for connection in list(self._held):
-            connection.give_up()
-        for connection in [c for c in self._connections if c.idle]:
-            connection.end()
+        with self.poller.lock:
+            for connection in list(self._held):
+                connection.give_up()
+            for connection in [c for c in self._connections if c.idle]:
+                connection.end()
         if self._connections and grace > 0:
             try:
                 await asyncio.wait_for(self._quiet.wait(), grace)
             except TimeoutError:
                 pass
-        for connection in list(self._connections):
-            connection.end()
+        with self.poller.lock:
+            for connection in list(self._connections):
+                connection.end()
         self.poller.close()
         for timer in (self._sweeping, self._waking):
             if timer is not None:
@@ -255,6 +258,10 @@ class Server:
     # --- connections -------------------------------------------------------------------------
 
     def _accept(self, listener: Listener) -> None:
+        with self.poller.lock:
+            self._take(listener)
+
+    def _take(self, listener: Listener) -> None:
         for _ in range(ACCEPTED):
             assert listener.sock is not None
             try:
@@ -301,7 +308,7 @@ class Server:
         if isinstance(connection.session, Refuse):
             self._turned_away -= 1
         if self.stopping and not self._connections:
-            self._quiet.set()
+            self.loop.call_soon_threadsafe(self._quiet.set)
 
     def sending(self, connection: Connection) -> None:
         """A transfer takes more than one turn."""
@@ -316,8 +323,9 @@ class Server:
 
     def tick(self, now: float) -> None:
         """End what is past its deadline, and try failed ports again. Times are those of `clock`."""
-        for connection in [c for c in self._connections if c.deadline <= now]:
-            connection.expire()
+        with self.poller.lock:
+            for connection in [c for c in self._connections if c.deadline <= now]:
+                connection.expire()
         for listener in [one for one in self._listeners.values() if one.state == "failed"]:
             if now >= listener.retry_at and not self.stopping:
                 self._open(listener)
@@ -334,7 +342,7 @@ class Server:
             return False
         connection.held = True
         connection.deadline = self._held[connection] = self.clock() + HOLD
-        self._arm()
+        self.poller.soon(self._arm)
         return True
 
     def unhold(self, connection: Connection) -> None:
@@ -351,7 +359,7 @@ class Server:
     def _slot_ended(self) -> None:
         """A slot was freed by hand; called from any thread."""
         if self._held and not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._wake)
+            self.poller.soon(self._wake)
 
     def _arm(self) -> None:
         """Come back when a slot may have ended, or when the first in the row has waited long enough."""
@@ -364,7 +372,7 @@ class Server:
         until = self.library.slots.next_end()
         if until is not None:
             wait = min(wait, until + 0.01)  # behind the end, not a hair before it
-        self._waking = self.loop.call_later(max(wait, 0.01), self._wake)
+        self._waking = self.loop.call_later(max(wait, 0.01), self.poller.soon, self._wake)
 
     def _wake(self) -> None:
         """Ask again for those who wait, the first first."""

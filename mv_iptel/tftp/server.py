@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from mv_iptel.config import TFTP
 from mv_iptel.events import Notice, Stream
@@ -22,7 +22,6 @@ from mv_iptel.tftp.image import Images, source_of
 from mv_iptel.tftp.listening import Datagram, Listener
 from mv_iptel.tftp.poller import FAST, IN, OUT, Waker, poller
 from mv_iptel.tftp.protocol import ACK, ERROR, REPLIES, Limits, Packet, ProtocolError, agree, error, parse
-from mv_iptel.turns import Turns
 
 # Requests taken from one port before the running transfers get their turn: 15 ms at most.
 REQUESTS_A_TURN = 256
@@ -39,8 +38,20 @@ SWITCH_INTERVAL = 1e-4
 SEGMENTS, SEGMENTED = 64, 65000
 
 
+class Guest(Protocol):
+    """Other work that this thread does while it is busy: a second one would fight it for Python's lock."""
+
+    fd: int  # readable when there is something to do
+
+    def serve(self) -> None:
+        """Do a little of it."""
+
+    def back(self) -> None:
+        """It is no longer done here; on the TFTP thread."""
+
+
 class Server:
-    """The TFTP server. `start`, `stop`, `reload`, `listeners` and `active` are for other threads."""
+    """The TFTP server. `start`, `stop`, `reload`, `lend`, `listeners` and `active` are for other threads."""
 
     def __init__(
         self,
@@ -50,9 +61,7 @@ class Server:
         stream: Stream,
         *,
         fast: bool = FAST,
-        turns: Turns | None = None,
     ):
-        self._turns = turns or Turns()
         self._library = library
         self._stream = stream
         self._fast = fast
@@ -67,6 +76,7 @@ class Server:
         self._all: dict[int, Flow] = {}  # by id
         self._by_peer: dict[tuple, Flow] = {}  # the latest transfer of a client's port
         self._calls: deque[Callable[[], None]] = deque()
+        self._guest: Guest | None = None
         self._serial = 0
         self._sweep_at = 0.0
         self._busy_at = 0.0
@@ -111,9 +121,21 @@ class Server:
         """The ports and how they are."""
         return [listener.told() for listener in list(self._listeners)]
 
-    def busy(self) -> bool:
-        """Whether packets are answered in lock-step now, each of which waits for Python's lock."""
-        return bool(self.flows)
+    def lend(self, guest: Guest) -> bool:
+        """Serve `guest` between the turns of TFTP, as long as there are some. False: none are running now."""
+        if not self.flows:
+            return False
+
+        def adopt() -> None:
+            try:
+                self._poller.register(guest.fd, IN)
+            except (OSError, ValueError):
+                return  # it ended meanwhile
+            self._guest = guest
+
+        self._calls.append(adopt)
+        self._waker.wake()
+        return True
 
     def active(self) -> list[dict[str, Any]]:
         """What is being sent, at most `ACTIVE_MAX` of it."""
@@ -215,10 +237,11 @@ class Server:
                 events = self._poller.poll(SWEEP if self._all else self._pause(now), EVENTS_A_TURN)
                 now = time.monotonic()
                 if events:
-                    with self._turns:
-                        self.turn(events, now)
+                    self.turn(events, now)
                 while self._calls:
                     self._calls.popleft()()
+                if self._guest is not None and not self.flows:
+                    self._send_back(self._guest)
                 if now >= self._sweep_at:
                     self._sweep(now)
                 if self._stop_at is not None and (not self._all or now >= self._stop_at):
@@ -278,6 +301,9 @@ class Server:
         if fd == self._waker.fd:
             self._waker.quiet()
             return
+        if self._guest is not None and fd == self._guest.fd:
+            self._guest.serve()
+            return
         flow = self._held.get(fd)
         if flow is None or flow.sock is None:
             return  # it ended earlier in this turn
@@ -309,12 +335,24 @@ class Server:
         elif now - self._busy_at >= IDLE and self._images.octets:
             self._images.clear()
 
+    def _send_back(self, guest: Guest) -> None:
+        self._guest = None
+        try:
+            self._poller.unregister(guest.fd)
+        except (OSError, ValueError):
+            pass  # it ended meanwhile, and with it its descriptor
+        guest.back()
+
     def _close(self) -> None:
         now = time.monotonic()
         for flow in list(self._all.values()):
             flow.end("aborted", "the server ends")
             self._transmit(flow, [error(0)], now)
             self._finish(flow, now)
+        while self._calls:
+            self._calls.popleft()()
+        if self._guest is not None:
+            self._send_back(self._guest)
         for listener in self._listeners:
             self._shut(listener)
         self._poller.close()

@@ -44,7 +44,7 @@ class Site:
     Keys are given as `http_...`: `Site(home, {"settings": {"max_clients": 1}})`.
     """
 
-    def __init__(self, home: Home, changes: dict[str, dict[str, Any]] | None = None):
+    def __init__(self, home: Home, changes: dict[str, dict[str, Any]] | None = None, lend: Any = None):
         self.home = home
         self.ahead = 0.0  # how far the clock was moved
         self.config = self.changed({
@@ -57,7 +57,8 @@ class Site:
         self.listener = Listener()
         self.stream = Stream(self.listener)
         self.library = Library(self.config, self.stream, self.clock)
-        self.server = Server(self.config, self.library, self.stream, self.clock)
+        lent = {"lend": lend} if lend else {}
+        self.server = Server(self.config, self.library, self.stream, self.clock, **lent)
         self.loop = asyncio.new_event_loop()
         self.troubles: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.troubles.append(context))

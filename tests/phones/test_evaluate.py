@@ -76,7 +76,9 @@ SWITCHES = {
     "get returns": (Switches(get_returns=True), b"GET more\nSET B 2", {"M": "1", "B": "2"}),
     "whole file": (Switches(search="whole"), b"GOTO B\n# A\nSET A 1\nGOTO E\n# B\nGOTO A\n# E", {"A": "1"}),
     "exact comparison": (
-        Switches(compare="exact"), b"IF $BOOTNAME SEQ HB1.BIN GOTO X\nSET A 1\n# X", {"A": "1"},
+        Switches(compare="exact"),
+        b"IF $BOOTNAME SEQ HB1.BIN GOTO X\nSET A 1\n# X",
+        {"A": "1"},
     ),
     "folded tags": (Switches(tags="folded"), b"GOTO x\nSET A 1\n# X\nSET B 2", {"B": "2"}),
     "inline comments refuse the value": (Switches(inline_comment="refused"), b'SET A "1" # one', {}),

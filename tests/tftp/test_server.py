@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import queue
 import socket
 import struct
 import subprocess
@@ -602,3 +603,60 @@ def test_garbage_in_bulk(house):
     with Phone(one.address()) as phone:
         assert phone.fetch(Ask(b"file"))[1] == SCRIPT
     assert len(one.ended(1201)) == 1201
+
+
+# Other work
+
+
+class Errands:
+    """Other work: what comes in at one end of a pair of sockets."""
+
+    def __init__(self):
+        self.near, self.far = socket.socketpair()
+        self.near.setblocking(False)
+        self.fd = self.near.fileno()
+        self.told = queue.Queue()
+
+    def serve(self) -> None:
+        self.told.put((self.near.recv(100), threading.current_thread().name))
+
+    def back(self) -> None:
+        self.told.put("back")
+
+
+def test_a_guest_is_served_while_something_is_sent(house):
+    one = house()
+    one.put("file", os.urandom(2000))
+    work = Errands()
+    with work.near, work.far, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        assert not one.server.lend(work)  # it has nothing to do and would not look
+        sock.sendto(rrq("file"), one.address())
+        data, peer = sock.recvfrom(600)
+        assert one.server.lend(work)
+        for block in range(1, 5):
+            work.far.send(b"do")
+            assert work.told.get(timeout=10) == (b"do", "tftp")
+            assert data[:4] == struct.pack(">HH", 3, block)
+            sock.sendto(ack(block), peer)
+            if block < 4:
+                data = sock.recv(600)
+        assert work.told.get(timeout=10) == "back"
+        assert not one.server.lend(work)
+        work.far.send(b"do")
+        with Phone(one.address()) as phone:
+            assert phone.fetch(Ask(b"file"))[0].outcome == "ok"
+        assert work.told.empty()
+
+
+def test_a_guest_comes_back_when_the_server_ends(house):
+    one = house()
+    one.put("file", os.urandom(2000))
+    work = Errands()
+    with work.near, work.far, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        sock.sendto(rrq("file"), one.address())
+        sock.recv(600)
+        assert one.server.lend(work)
+        one.server.stop(0)
+        assert work.told.get(timeout=10) == "back"
