@@ -55,6 +55,7 @@ class Finished:
     line: int = 0
     identified: str = ""  # what told us the phone: agent, name, snmp, neighbour, recent
     agent: str = ""
+    op: str = "read"  # read, store or delete
 
 
 @dataclass(slots=True)

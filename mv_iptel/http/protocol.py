@@ -40,6 +40,8 @@ REPLIES: dict[Reason, tuple[int, str]] = {
     Reason.BAD_LOGIN: (401, "Unauthorized"),
     Reason.NO_SNMP: (403, "Forbidden"),
     Reason.SNMP_MISMATCH: (403, "Forbidden"),
+    Reason.PIN_MISMATCH: (403, "Forbidden"),
+    Reason.CHANGED: (412, "Precondition Failed"),
     Reason.TOO_BIG: (413, "Content Too Large"),
     Reason.QUOTA: (507, "Insufficient Storage"),
     Reason.DISK_FULL: (507, "Insufficient Storage"),

@@ -6,10 +6,12 @@ All types are tuples or small slotted objects, because one of each is made for e
 from __future__ import annotations
 
 from enum import StrEnum
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mv_iptel.library.contents import Body
+    from mv_iptel.userdata.store import Draft
 
 
 class Reason(StrEnum):
@@ -27,6 +29,8 @@ class Reason(StrEnum):
     BAD_LOGIN = "bad-login"
     NO_SNMP = "no-snmp"
     SNMP_MISMATCH = "snmp-mismatch"
+    PIN_MISMATCH = "pin-mismatch"
+    CHANGED = "changed"
     TOO_BIG = "too-big"
     QUOTA = "quota"
     DISK_FULL = "disk-full"
@@ -49,6 +53,25 @@ class Request(NamedTuple):
     name: bytes
     write: bool = False  # a WRQ, PUT, DELETE, STOR: anything that would change something
     agent: str = ""  # the User-Agent, where the protocol has one
+    delete: bool = False  # a DELETE; `write` is true too
+    match: str = ""  # If-Match as it came: the change holds only for such a content
+    login: Login | None = None  # the credentials that came with it
+
+    @property
+    def op(self) -> str:
+        """What it does: read, store or delete."""
+        return "delete" if self.delete else "store" if self.write else "read"
+
+
+class Login(NamedTuple):
+    """Credentials of one request, and what they came over: plain, null (TLS that does not encrypt) or tls."""
+
+    user: str
+    password: str
+    channel: str
+
+    def __repr__(self) -> str:
+        return f"Login({self.user!r}, ..., {self.channel!r})"
 
 
 class Phone(NamedTuple):
@@ -94,4 +117,35 @@ class Refuse(NamedTuple):
     phone: Phone = NOBODY
 
 
-Answer = Serve | Refuse
+class Keep(NamedTuple):
+    """Yes: write (or delete) user data. The front end fills `draft` and commits it, or aborts it.
+
+    Nothing is acknowledged before `draft.commit` has called back with what became of it.
+    """
+
+    draft: Draft
+    name: str  # the cleaned name that was asked for
+    phone: Phone
+    detail: str = ""
+    held: bool = True
+
+
+Verdict = Serve | Keep | Refuse
+
+
+class Challenge(NamedTuple):
+    """Perhaps: somebody else must answer first (the phone's SNMP agent), or a password must be computed.
+
+    `start(done)` begins that and returns at once. `done(verdict)` is called exactly once, on a thread of the
+    library's, within `FTP_TimeOut`; the front end goes back to its own thread by its own means. `start` gives
+    a function that cancels: then `done` may still be called, with a verdict that the front end gives back
+    (`verdict.body.close()`, `verdict.draft.abort()`).
+    """
+
+    start: Callable[[Callable[[Verdict], None]], Callable[[], None]]
+    name: str
+    phone: Phone
+    detail: str = ""
+
+
+Answer = Serve | Keep | Challenge | Refuse

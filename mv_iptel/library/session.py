@@ -400,7 +400,7 @@ class Session:
         stream.publish(Finished(
             stream.next_id(), time.time(), client.proto, client.listener, client.address, client.port,
             phone.mac, phone.ext, phone.model, phone.version, name, file, outcome, reason, sent, seconds,
-            resends, blksize, window, answer.detail, source, line, phone.source, agent[:200]))  # fmt: skip
+            resends, blksize, window, answer.detail, source, line, phone.source, agent[:200], request.op))  # fmt: skip
 
 
 def _told(phone: Phone) -> str:

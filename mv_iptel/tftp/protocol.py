@@ -72,6 +72,8 @@ REPLIES: dict[Reason, bytes | None] = {
     Reason.BAD_LOGIN: error(2),
     Reason.NO_SNMP: error(2),
     Reason.SNMP_MISMATCH: error(2),
+    Reason.PIN_MISMATCH: error(2),
+    Reason.CHANGED: error(2),
     Reason.TOO_BIG: error(3),
     Reason.QUOTA: error(3),
     Reason.DISK_FULL: error(3),

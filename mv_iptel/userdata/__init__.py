@@ -1,0 +1,1 @@
+"""User data: what phones hand the server to keep, by extension and phone type."""
