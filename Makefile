@@ -17,11 +17,13 @@ RELAY ?= 500
 RELAY_SIZE ?= 1048576
 STORM ?= 1000
 BAD ?= 200000
+KILLS ?= 200
 EVIDENCE ?= docs/evidence
 
 # What `make test` and `make bench` drive of other people's work: PROGRAM=PACKAGE.
-CLIENTS := tftp=tftp-hpa atftp=atftp busybox=busybox curl=curl openssl=openssl sslscan=sslscan lftp=lftp ip=iproute2
-SERVERS := in.tftpd=tftpd-hpa dnsmasq=dnsmasq-base nginx=nginx-light wrk=wrk gcc=build-essential
+CLIENTS := tftp=tftp-hpa atftp=atftp busybox=busybox curl=curl openssl=openssl sslscan=sslscan lftp=lftp ip=iproute2 \
+    snmpd=snmpd nmap=nmap strace=strace
+SERVERS := in.tftpd=tftpd-hpa dnsmasq=dnsmasq-base nginx=nginx-light vsftpd=vsftpd wrk=wrk gcc=build-essential
 
 .PHONY: help run test check prove bench package clean clients servers
 
@@ -38,9 +40,9 @@ check: $(READY) ## ruff, and the rules of the house that a machine can hold
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest tests/test_house.py
 
-prove: $(READY) clients ## the long proofs (TRANSFERS, RELAY, RELAY_SIZE, STORM, BAD: their counts); results in docs/evidence/
+prove: $(READY) clients ## the long proofs (TRANSFERS, RELAY, RELAY_SIZE, STORM, BAD, KILLS: their counts); results in docs/evidence/
 	@$(BIN)/python -m pytest tests -m prove --transfers=$(TRANSFERS) --relay=$(RELAY) --relay-size=$(RELAY_SIZE) \
-	    --storm=$(STORM) --bad=$(BAD) --evidence=$(EVIDENCE) --timeout=3600
+	    --storm=$(STORM) --bad=$(BAD) --kills=$(KILLS) --evidence=$(EVIDENCE) --timeout=3600
 
 bench: $(READY) servers ## side by side with other servers; prints ratios
 	@$(BIN)/python -m benchmarks

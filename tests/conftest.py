@@ -27,6 +27,11 @@ PACKAGES = {
     "openssl": "openssl",
     "sslscan": "sslscan",
     "ip": "iproute2",
+    "snmpd": "snmpd",
+    "lftp": "lftp",
+    "nmap": "nmap",
+    "strace": "strace",
+    "vsftpd": "vsftpd",
 }
 
 # name: (what a plain `make test` does, what it counts); `make prove` passes larger ones.
@@ -36,6 +41,7 @@ COUNTS = {
     "relay-size": (64 * 1024, "octets of each transfer through the relay"),
     "storm": (30, "phones in the storm"),
     "bad": (20_000, "bad requests"),
+    "kills": (20, "kills of the server while phones store"),
 }
 
 _missing: set[str] = set()
