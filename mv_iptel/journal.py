@@ -215,7 +215,7 @@ def record(event: Event) -> dict[str, Any]:
             "outcome": event.outcome, "reason": event.reason, "bytes": event.bytes,
             "seconds": round(event.seconds, 6), "resends": event.resends, "blksize": event.blksize,
             "window": event.window, "detail": event.detail, "source": event.source, "line": event.line,
-            "identified": event.identified, "agent": event.agent,
+            "identified": event.identified, "agent": event.agent, "op": event.op,
         }  # fmt: skip
     fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
     return {"time": round(fields.pop("time"), 3), "event": event.event, **fields}
@@ -280,7 +280,7 @@ class _Text:
         outcome = event.outcome
         key = (
             event.listener, event.peer, outcome, event.name, event.mac, event.ext, event.model, event.version,
-            event.file, event.reason,
+            event.file, event.reason, event.op,
         )  # fmt: skip
         parts = self._parts.get(key)
         if parts is None:
@@ -315,6 +315,8 @@ class _Text:
             middle += f" {word(event.reason, 40)}"
         elif event.file and not event.file.endswith(event.name):
             phone = f" file={word(event.file, 300)}{phone}"  # an fxd_ file or another letter case
+        if event.op != "read":
+            phone = f" op={word(event.op, 40)}{phone}"  # the octets came from the phone, or the file went
         if len(self._parts) >= PARTS_HELD:
             self._parts.clear()
         self._parts[key] = (middle, phone)

@@ -12,8 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mv_iptel.events import Notice
-from mv_iptel.inventory import Inventory, Reader, evidence, limits, schema, writer
+from mv_iptel.inventory import Inventory, Reader, evidence, limits, rows, schema, writer
+from mv_iptel.inventory import known as phones
 from mv_iptel.inventory import reader as reading
+from mv_iptel.inventory.boots import Boots
+from mv_iptel.inventory.evidence import Orders
+from mv_iptel.inventory.writing import Writing, bounded
 from tests.happened import AGENT, NOON, finished, known, refused
 
 MAC = "00040d112233"
@@ -446,7 +450,7 @@ def test_refusals_are_limited_and_the_rest_stays(seen, monkeypatch):
     rows = seen.reader().refusals(limit=1000)
     assert [row["id"] for row in rows] == list(range(1001, 901, -1))
     assert seen.reader().number(1) and seen.reader().number(500) is None
-    assert seen.inventory._limits.rows == 101
+    assert seen.inventory._open.limits.rows == 101
 
 
 def test_rows_phones_and_days_are_limited(seen, monkeypatch):
@@ -473,8 +477,9 @@ def test_a_flood_from_made_up_addresses_holds_little(seen):
                        name=f"x{number}") for number in range(start, start + 1000)))  # fmt: skip
         seen.inventory.tick(seen.now)
     held = seen.inventory
-    assert len(held._open) <= writer.OPEN_ROWS and len(held._dirty) <= 2 * writer.OPEN_ROWS
-    assert len(held._phones) == 0 and held.phones() == []
+    lines = held._open.rows
+    assert len(lines.open) <= rows.OPEN_ROWS and len(lines.dirty) <= 2 * rows.OPEN_ROWS
+    assert len(held._open.phones) == 0 and held.phones() == []
 
 
 def test_made_up_phones_go_as_fast_as_they_come(seen, monkeypatch):
@@ -492,7 +497,7 @@ def test_made_up_phones_go_as_fast_as_they_come(seen, monkeypatch):
 
 def test_thousands_of_made_up_phones_at_one_address_cost_no_more_each(seen):
     """They were compared with all that came before: one client held up the events of everybody."""
-    database = seen.inventory._database
+    database = seen.inventory._open.database.connection
 
     def cost(first: int) -> int:
         steps = 0
@@ -514,11 +519,11 @@ def test_thousands_of_made_up_phones_at_one_address_cost_no_more_each(seen):
 
 
 def test_many_phones_are_not_all_held_in_memory(seen, monkeypatch):
-    monkeypatch.setattr(writer, "CACHED_PHONES", 20)
+    monkeypatch.setattr(phones, "CACHED_PHONES", 20)
     for turn in range(3):
         seen(*(known(turn * 100 + number + 1, turn * 500 + number, mac=f"00040d{number:06x}",
                      peer=f"192.0.2.{number}") for number in range(100)))  # fmt: skip
-    assert len(seen.inventory._phones) <= 20
+    assert len(seen.inventory._open.phones) <= 20
     assert {(one["requests"], one["ext"]) for one in seen.reader().phones()} == {(3, "")}
     assert len(seen.reader().phones()) == 100
 
@@ -539,3 +544,111 @@ def test_whatever_a_phone_sends_is_kept_and_found(
     assert inventory.number(7)["outcome"] == outcome and said == []
     assert inventory._reader.phone(MAC)["requests"] == 1
     inventory.close()
+
+
+# user data
+
+
+def test_what_a_phone_stores_stands_apart_from_what_it_reads(seen):
+    name = "4711_96xxdata.txt"
+    seen(
+        known(1, name=name, op="store", bytes=500),
+        known(2, 1, name=name, op="store", bytes=500),
+        known(3, 2, name=name, bytes=500),
+        known(4, 3, name=name, op="delete", bytes=0),
+    )
+    line = seen.reader().timeline(MAC)
+    assert [(row["op"], row["count"]) for row in line] == [("store", 2), ("read", 1), ("delete", 1)]
+    phone = seen.reader().phone(MAC)
+    assert (phone["requests"], phone["bytes"]) == (4, 500)
+    assert [(one["name"], one["count"]) for one in phone["files"]] == [(name, 1)]
+
+
+def test_a_store_of_a_script_is_no_boot(seen):
+    seen(known(1, name="96xxupgrade.txt", op="store"))
+    assert seen.inventory._open.phones.behind(known(2)).boot is None
+
+
+def test_a_database_of_version_1_is_led_on(seen):
+    seen(known(1))
+    seen.inventory.close()
+    database = sqlite3.connect(seen.path)
+    database.execute("ALTER TABLE requests DROP COLUMN op")
+    database.execute("PRAGMA user_version = 1")
+    database.close()
+    seen.open()
+    seen(known(20_001, 60, name="4711_96xxdata.txt", op="store"))
+    assert [row["op"] for row in seen.reader().timeline(MAC)] == ["read", "store"]
+    assert seen.said == []
+    database = sqlite3.connect(seen.path)
+    assert database.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
+
+
+def test_what_snmp_told_is_not_changed_by_a_name(seen):
+    seen(
+        known(1, ext="4711", model="9640G", identified="snmp", agent="", name="4711_96xxdata.txt"),
+        known(2, 60, ext="4712", model="", identified="name", agent="", name="4712_96xxdata.txt"),
+    )
+    phone = seen.reader().phone(MAC)
+    assert (phone["ext"], phone["model"]) == ("4711", "9640G")
+    told = {(one["value"], one["source"]) for one in phone["identity"] if one["field"] == "ext"}
+    assert told == {("4711", "snmp"), ("4712", "name")}, "what the name said is known all the same"
+    seen.inventory.close()
+    seen.open()
+    seen(known(20_003, 120, ext="4712", model="", identified="name", agent="", name="4712_96xxdata.txt"))
+    assert seen.reader().phone(MAC)["ext"] == "4711", "nor after a restart"
+    seen(known(20_004, 180, ext="4712", identified="snmp", agent="", name="4712_96xxdata.txt"))
+    assert seen.reader().phone(MAC)["ext"] == "4712", "its user has logged in elsewhere"
+
+
+def test_what_snmp_told_long_ago_gives_way_to_a_name(seen):
+    seen(
+        known(1, ext="4711", identified="snmp", agent=""),
+        known(2, phones.PROVED_SECONDS, ext="4712", identified="name", agent="", name="4712_96xxdata.txt"),
+    )
+    assert seen.reader().phone(MAC)["ext"] == "4712"
+
+
+def test_what_snmp_told_of_an_address_is_kept_when_it_shows_its_mac(seen):
+    seen(
+        known(1, mac="", ext="4711", model="4621SW", version="", identified="snmp", agent=""),
+        known(2, 60, ext="", model="", version="", identified="name", agent="", name=f"{MAC}.txt"),
+    )
+    phone = seen.reader().phone(MAC)
+    assert (phone["ext"], phone["model"], phone["requests"]) == ("4711", "4621SW", 2)
+
+
+# the parts
+
+
+def test_a_phone_that_was_dropped_is_believed_nothing(tmp_path):
+    database = Writing(str(tmp_path / "i.db"))
+    held = phones.Phones(database, lambda identity, phone: None)
+    boots = Boots(held, Orders(), [])
+    (tmp_path / "96xxupgrade.txt").write_bytes(SCRIPT)
+    phone = None
+    for after, name in enumerate(("96xxupgrade.txt", "46xxsettings.txt")):
+        event = known(after + 1, after, name=name, file=str(tmp_path / name))
+        phone = held.behind(event)
+        boots.follow(phone, event)
+    boots.drop(phone.id)
+    boots.settle(NOON + 1000)
+    assert [row["source"] for row in database.run("SELECT source FROM versions")] == ["agent"]
+    database.close()
+
+
+def test_a_transaction_that_nobody_ended_is_rolled_back(tmp_path):
+    path = str(tmp_path / "i.db")
+    database = Writing(path)
+    database.begin()
+    database.run("INSERT INTO meta VALUES ('x', 1)")
+    assert database.in_transaction
+    database.close()
+    again = Writing(path)
+    assert again.run("SELECT count(*) FROM meta").fetchone()[0] == 0
+    again.close()
+
+
+def test_texts_have_an_end_and_only_whole_characters():
+    assert bounded("abcdef", 4) == "abc…" and bounded("abc", 4) == "abc"
+    assert bounded("a\udc80", 9) == "a\\udc80"

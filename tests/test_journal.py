@@ -69,6 +69,17 @@ LINES = [
         " blksize=1428 window=16 resends=2 no answer to block 7",
     ),
     (
+        finished(3, op="store", proto="ftp", listener="ftp:21", name="1234_4620data.txt", bytes=2148, ext="1234",
+                 file="/data/1234_4620data.txt"),
+        f"{AT}.000+02:00 #3        ftp:21    192.0.2.17      ok      1234_4620data.txt 2148 B 0.004 s"
+        " op=store ext=1234",
+    ),
+    (
+        refused(3, op="delete", name="1234_96xxdata.txt", reason="no-snmp", detail="no answer", source=""),
+        f"{AT}.000+02:00 #3        http:81   192.0.2.17      refused 1234_96xxdata.txt no-snmp no answer"
+        " op=delete",
+    ),
+    (
         refused(4, model="9640"),
         f"{AT}.000+02:00 #4        http:81   192.0.2.17      refused 46xxsettings.txt not-listed"
         " 192.0.2.17 is on no line /data/allow_IP.txt:3 model=9640",
@@ -131,6 +142,7 @@ def test_the_record_has_the_promised_fields():
         "resends blksize window"
     )
     assert list(record(finished()))[:19] == promised.split()
+    assert record(finished())["op"] == "read"
 
 
 ANYTHING = st.text(max_size=600)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from mv_iptel.cli.options import console
 from mv_iptel.journal import plain
-from mv_iptel.status.words import OUTCOMES, REASONS, size
+from mv_iptel.status.words import OPS, OUTCOMES, REASONS, size
 
 TONES = {"ok": "green", "refused": "yellow", "up": "green", "failed": "red", "off": "dim"}
 
@@ -43,8 +43,13 @@ def line_of(row: dict[str, Any]) -> Text:
     line = Text(f"{day(row['time'])}  ", "dim")
     line.append(f"{row['proto']:<5} {row['peer']:<15} ", "dim")
     line.append(f"{row['outcome']:<8}", TONES.get(row["outcome"], "red"))
-    line.append(f" {plain(row['name'], 120) or '-'}", "bold")
+    op, name = row.get("op", "read"), plain(row["name"], 120) or "-"
     again = row.get("count", 1)
+    line.append(" ")
+    if op != "read":
+        done = OPS.get(op, plain(op)) if row["outcome"] == "ok" else f"would {plain(op)}"
+        line.append(f"{done} ", "cyan")
+    line.append(name, "bold")
     if row["outcome"] == "refused":
         line.append(f"  {row['reason']}", "yellow")
         line.append(f": {plain(row['detail'] or REASONS.get(row['reason'], ''))}")
@@ -52,14 +57,15 @@ def line_of(row: dict[str, Any]) -> Text:
             line.append(f" ({place(row)})", "dim")
         line.append(f"  #{row['id']}", "dim")
     else:
-        line.append(f"  {size(row['bytes'])} in {row['seconds']:.2f} s", "dim")
+        octets = "" if op == "delete" else f"{size(row['bytes'])} "
+        line.append(f"{'  ' if op == 'read' else ', '}{octets}in {row['seconds']:.2f} s", "dim")
         if row["resends"]:
             line.append(f", {row['resends']} sent again", "yellow")
         if row["outcome"] != "ok":
             line.append(f"  {OUTCOMES.get(row['outcome'], '')} {plain(row['detail'])}".rstrip(), "red")
-        sent = row["file"].replace("\\", "/").rpartition("/")[2]
-        if sent and sent != row["name"].rpartition("/")[2]:
-            line.append(f"  was sent {plain(sent)}", "cyan")
+        kept = row["file"].replace("\\", "/").rpartition("/")[2]
+        if kept and kept != row["name"].rpartition("/")[2]:
+            line.append(f"  {'was sent' if op == 'read' else 'kept as'} {plain(kept)}", "cyan")
     if again > 1:
         line.append(f"  {again} times", "cyan")
     return line

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 
-VERSION = 1
+VERSION = 2
 CHECKED_BYTES = 64 << 20  # a bigger database is not read as a whole at each start
 
 TABLES = """
@@ -60,7 +60,8 @@ CREATE TABLE IF NOT EXISTS requests (
     bytes INTEGER NOT NULL, seconds REAL NOT NULL,
     resends INTEGER NOT NULL, blksize INTEGER NOT NULL, window INTEGER NOT NULL,
     detail TEXT NOT NULL, source TEXT NOT NULL, line INTEGER NOT NULL,
-    identified TEXT NOT NULL, agent TEXT NOT NULL
+    identified TEXT NOT NULL, agent TEXT NOT NULL,
+    op TEXT NOT NULL DEFAULT 'read'    -- read, store or delete
 );
 CREATE INDEX IF NOT EXISTS requests_peer ON requests (peer, id);
 CREATE INDEX IF NOT EXISTS requests_refused ON requests (id) WHERE outcome = 'refused';
@@ -74,6 +75,12 @@ CREATE TABLE IF NOT EXISTS notices (
     text TEXT NOT NULL, source TEXT NOT NULL, line INTEGER NOT NULL, peer TEXT NOT NULL
 );
 """
+
+
+# What makes a database of an earlier version one of the next: version -> statements.
+STEPS = {
+    1: "ALTER TABLE requests ADD COLUMN op TEXT NOT NULL DEFAULT 'read'",
+}
 
 
 class Unusable(Exception):
@@ -117,6 +124,9 @@ def prepare(path: str) -> sqlite3.Connection:
         version = database.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise Unusable(f"it has schema {version}, this version knows {VERSION}")
+        for step in range(version, VERSION) if version else ():
+            # With its number in one transaction: a server killed here finds the one or the other.
+            database.executescript(f"BEGIN; {STEPS[step]}; PRAGMA user_version = {step + 1}; COMMIT")
         database.executescript(TABLES)
         database.execute(f"PRAGMA user_version = {VERSION}")
     except sqlite3.DatabaseError as fault:

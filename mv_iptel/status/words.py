@@ -18,12 +18,17 @@ REASONS = {
     "bad-login": "the login was wrong",
     "no-snmp": "the phone did not answer by SNMP",
     "snmp-mismatch": "the phone's own answer by SNMP says something else",
+    "pin-mismatch": "the password is not the one remembered for this user's data",
+    "changed": "the file is not the version that If-Match names",
     "too-big": "it is bigger than allowed",
     "quota": "the space for this is used up",
     "disk-full": "the disk is full",
     "bad-request": "the request breaks the protocol's rules",
     "fault": "the server failed; its log says why",
 }
+
+# Whether the request fetched a file, handed one over or had one removed.
+OPS = {"read": "fetched", "store": "stored", "delete": "deleted"}
 
 OUTCOMES = {
     "ok": "complete",
