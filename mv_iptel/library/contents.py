@@ -19,6 +19,12 @@ def key_of(found: os.stat_result) -> Key:
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
+def etag_of(name: str, found: os.stat_result) -> str:
+    """The ETag, without quotes, of a file that was asked for by this name: 10 hex of name, size and mtime."""
+    told = f"{name.rpartition('/')[2]}\0{found.st_size}\0{found.st_mtime_ns}"
+    return hashlib.blake2b(told.encode("utf-8", "surrogateescape"), digest_size=5).hexdigest()
+
+
 class Body:
     """The content of one regular file, as it was when it was opened.
 
@@ -47,8 +53,7 @@ class Body:
         self.size = found.st_size
         self.mtime = found.st_mtime_ns / 1e9  # seconds since the epoch
         self.key = key_of(found)
-        told = f"{name.rpartition('/')[2]}\0{found.st_size}\0{found.st_mtime_ns}"
-        self.etag = hashlib.blake2b(told.encode("utf-8", "surrogateescape"), digest_size=5).hexdigest()
+        self.etag = etag_of(name, found)
         self.data: bytes | None = None
         self.fd = fd
         self.head: dict[object, bytes] = {}  # what a protocol wants to remember with these bytes

@@ -1,0 +1,212 @@
+"""What user data asks of the disk: lasting folders, files written aside, one lock, what an error means."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mv_iptel.library.answers import Reason, Refuse
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+MODE = 0o640  # the group of the service (manager, commands) may read
+LOCK_SECONDS = 10.0  # nobody holds var/lock longer than a rename takes; then something is wrong
+
+_ASIDE = (os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+          | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))  # fmt: skip
+# O_NONBLOCK: a FIFO under the name of a file must not hold a thread up.
+_READ = (os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+         | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))  # fmt: skip
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+_turn = threading.Lock()  # the threads of one process do not poll against each other
+
+
+class NotAFile(OSError):
+    """A link, a folder or a device lies where a file of user data belongs. It is never followed."""
+
+    def __init__(self, path: Path, what: str):
+        super().__init__(errno.EINVAL, f"is {what}, not a file; move it away", os.fspath(path))
+
+
+def refusal(error: OSError, path: Path) -> Refuse:
+    """What a fault of the disk means to a client; the path and the system's words are for the operator."""
+    name = error.filename if isinstance(error.filename, str) else os.fspath(path)
+    reason = Reason.DISK_FULL if error.errno in _FULL else Reason.FAULT
+    return Refuse(reason, f"{name}: {error.strerror or type(error).__name__}")
+
+
+def look(path: Path) -> os.stat_result | None:
+    """What lies there: the state of a regular file, or None for nothing. Raises NotAFile, OSError."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"))
+        raise NotAFile(
+            path, next((word for is_one, word in kinds if is_one(found.st_mode)), "something else")
+        )
+    return found
+
+
+def open_file(path: Path) -> int:
+    """A descriptor of a regular file to read from; raises NotAFile for what is none, OSError."""
+    look(path)
+    fd = os.open(path, _READ)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotAFile(path, "something else")
+    return fd
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder last. Only POSIX can."""
+    if os.name != "posix":
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folder(path: Path) -> bool:
+    """Make a folder and its missing parents, and make them last. False: it was there.
+
+    Each gets the rights and, where root makes it, the owner of the one above: what root's command made, the
+    service must be able to write to.
+    """
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        make_folder(path.parent)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            return False
+    above = os.stat(path.parent)
+    own_like(path, above)
+    with suppress(OSError):
+        os.chmod(path, stat.S_IMODE(above.st_mode) & 0o2770 | 0o700)
+    sync_folder(path.parent)
+    return True
+
+
+def own_like(file: Path | int, model: os.stat_result) -> None:
+    """Give a file that root made to the owner of another one."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and (model.st_uid or model.st_gid):
+        with suppress(OSError):
+            os.chown(file, model.st_uid, model.st_gid)
+
+
+@contextmanager
+def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold `var/lock` against the other processes. Raises OSError when somebody keeps it for `seconds`."""
+    with _turn:
+        fd = _open_lock(path)
+        try:
+            end = time.monotonic() + seconds
+            pause = 0.001
+            while not _take(fd):
+                if time.monotonic() > end:
+                    raise OSError(errno.ETIMEDOUT, "another process keeps this lock", os.fspath(path))
+                time.sleep(pause)
+                pause = min(2 * pause, 0.05)
+            yield
+        finally:
+            os.close(fd)  # gives the lock back
+
+
+def _open_lock(path: Path) -> int:
+    flags = os.O_RDWR if fcntl is None else os.O_RDONLY  # a lock of root's making is enough to read
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        make_folder(path.parent)
+        fd = os.open(path, flags | os.O_CREAT, 0o640)
+        own_like(fd, os.stat(path.parent))
+        return fd
+
+
+def _take(fd: int) -> bool:
+    try:
+        if fcntl is not None:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            import msvcrt
+
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            return False
+        raise
+    return True
+
+
+class Aside:
+    """A file that is being written beside its target: `.<name>.<8 hex>.part`. Raises OSError, never half."""
+
+    def __init__(self, target: Path):
+        self.target = target
+        self.path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        try:
+            self._fd = os.open(self.path, _ASIDE, 0o600)
+        except FileNotFoundError:
+            make_folder(target.parent)
+            self._fd = os.open(self.path, _ASIDE, 0o600)
+
+    def write(self, data: bytes) -> None:
+        """Append all of it."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def read(self) -> bytes:
+        """What was written."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        parts = []
+        while data := os.read(self._fd, 1 << 20):
+            parts.append(data)
+        return b"".join(parts)
+
+    def finish(self, mtime_ns: int, like: os.stat_result | None = None) -> None:
+        """Give it its rights and its time, and make it last. May be called again with another time."""
+        if hasattr(os, "fchmod"):
+            os.fchmod(self._fd, MODE)
+            own_like(self._fd, like or os.stat(self.target.parent))
+        where: int | Path = self._fd if os.utime in os.supports_fd else self.path
+        os.utime(where, ns=(mtime_ns, mtime_ns))
+        os.fsync(self._fd)
+
+    def place(self) -> os.stat_result:
+        """Rename it over its target; gives what lies there then."""
+        found = os.fstat(self._fd)
+        self._close()  # Windows renames no open file
+        os.replace(self.path, self.target)
+        return found
+
+    def discard(self) -> None:
+        """Remove it, if it was not placed. May be called again."""
+        self._close()
+        with suppress(OSError):
+            os.unlink(self.path)
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with suppress(OSError):  # what could fail was synced
+                os.close(fd)

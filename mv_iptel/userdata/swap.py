@@ -1,0 +1,255 @@
+"""The one way a current file changes: what it held is linked into its versions, then the new one is renamed.
+
+A crash at any step leaves the old content or the new one as current, and whatever was replaced in the
+versions. Two processes may do it at once (a phone stores while an administrator restores): each prepares by
+itself and looks, under `var/lock` and just before the rename, whether the file is still the one it prepared
+for. So nobody waits for another's disk, and no content is dropped unseen.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from mv_iptel.library.answers import Reason, Refuse
+from mv_iptel.library.contents import etag_of
+from mv_iptel.userdata.disk import (
+    Aside,
+    locked,
+    look,
+    make_folder,
+    open_file,
+    refusal,
+    sync_folder,
+)
+
+_ETAG = re.compile(r'(W/)?"([^"]*)"')
+_TRIES = 20  # a file that changes so often under our hands is somebody's loop
+_DAY_NS = 86_400_000_000_000
+# Folders of versions whose names are known to last: each is synced once by a process.
+_lasting: set[Path] = set()
+# Where a hard link cannot be made: another file system, one without links, a file of another owner.
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOSYS, errno.EINVAL,
+            getattr(errno, "ENOTSUP", errno.EXDEV), getattr(errno, "EOPNOTSUPP", errno.EXDEV)}  # fmt: skip
+
+
+class Places(NamedTuple):
+    """Where one name's data lies: the current file, the folder of its versions, and the lock."""
+
+    current: Path
+    versions: Path
+    lock: Path
+
+
+class Swapped(NamedTuple):
+    """What became of it: `old` and `new` are None where there was or is no file."""
+
+    old: os.stat_result | None
+    new: os.stat_result | None
+    same: bool = False
+    version: str = ""  # the name that the old content has now among the versions
+
+
+def stamp(mtime_ns: int) -> str:
+    """The UTC stamp that a version of this time carries: 20260703T120000.000001Z."""
+    seconds, rest = divmod(mtime_ns, 1_000_000_000)
+    at = datetime.fromtimestamp(seconds, UTC)
+    return f"{at:%Y%m%dT%H%M%S}.{rest // 1000:06d}Z"
+
+
+def hash_of(fd: int) -> str:
+    """The sha256, in hex, of an open file."""
+    told = hashlib.sha256()
+    while data := os.read(fd, 1 << 20):
+        told.update(data)
+    return told.hexdigest()
+
+
+def unmet(match: str, name: str, found: os.stat_result | None) -> Refuse | None:
+    """Why an If-Match condition does not hold for what is there now; None: it holds, or there is none."""
+    if not match:
+        return None
+    if found is None:
+        return Refuse(Reason.CHANGED, f"If-Match {match[:80]!r}: there is no {name}")
+    now = etag_of(name, found)
+    # A weak tag never matches (RFC 9110 13.1.1).
+    if match.strip() == "*" or any(not weak and tag == now for weak, tag in _ETAG.findall(match)):
+        return None
+    return Refuse(Reason.CHANGED, f'If-Match {match[:80]!r}: {name} is "{now}" now')
+
+
+def swap(
+    places: Places,
+    new: Aside | None,
+    sha256: str,
+    match: str,
+    also: Callable[[], None] | None,
+    now: Callable[[], float],
+) -> Swapped | Refuse:
+    """Put `new` in place of the current file, or with None remove it. Nothing is left over after a Refuse."""
+    version = None
+    try:
+        for _ in range(_TRIES):
+            found = look(places.current)
+            refuse = unmet(match, places.current.name, found)
+            if refuse is None and found is None and new is None:
+                refuse = Refuse(Reason.NO_FILE, f"there is no {places.current}")
+            if refuse is not None:
+                return refuse
+            old_sha = ""
+            if found is not None:
+                found, old_sha = _hashed(places.current)
+            if found is not None and new is not None and old_sha == sha256:
+                if also is not None:
+                    also()
+                sync_folder(places.current.parent)
+                return Swapped(found, found, True)
+            if new is not None:
+                new.finish(_later(now, found), found)
+            if found is not None:
+                version = _keep(places, found, old_sha)
+                if version is None:
+                    continue
+            if also is not None:
+                also()
+                also = None  # once, whatever happens below
+            with locked(places.lock):
+                if _still(places.current, found) and (version is None or version.exists()):
+                    if new is not None:
+                        placed = new.place()
+                    else:
+                        os.unlink(places.current)
+                        placed = None
+                    kept, version = version, None  # from here on it is the only place of that content
+                    break
+            _drop(version)
+            version = None
+        else:
+            return Refuse(Reason.FAULT, f"{places.current} keeps changing")
+        sync_folder(places.current.parent)
+        return Swapped(found, placed, version=kept.name if kept is not None else "")
+    except OSError as error:
+        return refusal(error, places.current)
+    except Exception as error:  # what `also` does; its words may hold a secret
+        return Refuse(Reason.FAULT, f"{places.current} was not changed: {type(error).__name__}")
+    finally:
+        _drop(version)
+        if new is not None:
+            new.discard()
+
+
+def _hashed(current: Path) -> tuple[os.stat_result | None, str]:
+    """The state and hash of what is there; None if it is gone since."""
+    try:
+        fd = open_file(current)
+    except FileNotFoundError:
+        return None, ""
+    try:
+        found = os.fstat(fd)
+        told = hash_of(fd)
+        if abs(time.time() - found.st_ctime) < 60 and os.name == "posix":
+            os.fsync(fd)  # perhaps not written by us, and not on the disk yet
+        return found, told
+    finally:
+        os.close(fd)
+
+
+def _later(now: Callable[[], float], found: os.stat_result | None) -> int:
+    """The time of the new content: after the old one's, or two changes in one tick had one ETag.
+
+    A file that claims to come from the far future does not draw the others along.
+    """
+    at = int(now() * 1_000_000) * 1000
+    if found is not None and at <= found.st_mtime_ns < at + _DAY_NS:
+        return (found.st_mtime_ns // 1000 + 1) * 1000
+    return at
+
+
+def _keep(places: Places, found: os.stat_result, sha256: str) -> Path | None:
+    """Give the current content a lasting name among the versions. None: it is not current any more."""
+    folder = places.versions
+    make_folder(folder)
+    if folder not in _lasting:
+        sync_folder(folder.parent)
+        _lasting.add(folder)
+    at = found.st_mtime_ns
+    while True:
+        version = folder / f"{stamp(at)}-{sha256[:8]}"
+        try:
+            os.link(places.current, version, follow_symlinks=False)
+        except FileExistsError:
+            if _content(version) == sha256:  # a crash came between its link and its rename
+                break
+            at += 1000
+            continue
+        except FileNotFoundError:
+            if look(places.current) is None:
+                return None
+            raise
+        except (OSError, NotImplementedError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_LINK:
+                raise
+            if not _copy(places.current, version, found, sha256):
+                return None
+        else:
+            there = os.lstat(version)
+            if (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):
+                os.unlink(version)
+                return None
+        break
+    sync_folder(folder)
+    return version
+
+
+def _content(path: Path) -> str:
+    fd = open_file(path)
+    try:
+        return hash_of(fd)
+    finally:
+        os.close(fd)
+
+
+def _copy(current: Path, version: Path, found: os.stat_result, sha256: str) -> bool:
+    """A version that cannot be a link. False: the file changed while it was read."""
+    told = hashlib.sha256()
+    with ExitStack() as undo:
+        fd = open_file(current)
+        undo.callback(os.close, fd)
+        aside = Aside(version)
+        undo.callback(aside.discard)
+        while data := os.read(fd, 1 << 20):
+            told.update(data)
+            aside.write(data)
+        if told.hexdigest() != sha256:
+            return False
+        aside.finish(found.st_mtime_ns, found)
+        aside.place()
+    return True
+
+
+def _still(current: Path, found: os.stat_result | None) -> bool:
+    there = look(current)
+    if there is None or found is None:
+        return there is found
+    # ctime does not count: the link that was just made changed it
+    return (there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns) == (
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+    )
+
+
+def _drop(version: Path | None) -> None:
+    """Take back a version that was prepared for a change that did not come."""
+    if version is not None:
+        with suppress(OSError):
+            os.unlink(version)
