@@ -86,8 +86,9 @@ class Site:
             Sources(
                 config=lambda: self.config, library=self.library, fronts=lambda: [self.front],
                 inventory=self.inventory, stream=self.stream, journal=self.journal,
+                backups=lambda: {"files": 3, "versions": 7, "bytes": 4096, "queued": 2},
             ),
-            Controls(reload=self.reload, listener=self.switch, refresh=lambda: None,
+            Controls(reload=self.reload, listener=self.switch, refresh=lambda: None, unpin=self.unpin,
                      lift_ban=lambda address: address == "192.0.2.66"),
             publish=self.stream.publish,
         )  # fmt: skip
@@ -100,6 +101,10 @@ class Site:
     def switch(self, proto, run):
         self.did.append((proto, run))
         return True
+
+    def unpin(self, file):
+        self.did.append(file)
+        return file.startswith("4711")
 
     def happen(self, *events):
         for event in events:
@@ -213,6 +218,7 @@ def test_status_json_has_schema_1(site):
     code, headers, body = site.get("/status.json")
     told = json.loads(body)
     assert code == 200 and headers["Content-Type"].startswith("application/json")
+    assert told["backups"] == {"files": 3, "versions": 7, "bytes": 4096, "queued": 2}
     assert set(told) == set(SHAPE)
     for part, shape in SHAPE.items():
         if isinstance(shape, set):
@@ -296,6 +302,44 @@ def test_metrics_are_prometheus_text_with_four_labels_only(site):
     assert value(seconds, f"{seconds}_count", proto="http") == 1
     assert value(seconds, f"{seconds}_bucket", proto="http", le="0.005") == 1
     assert value(seconds, f"{seconds}_bucket", proto="http", le="0.001") == 0
+
+
+def test_metrics_of_user_data(site):
+    name = {"name": "4711_4620data.txt", "proto": "ftp", "listener": "ftp:21"}
+    site.happen(
+        finished(1, op="store", bytes=500, identified="snmp", seconds=0.9, **name),
+        finished(2, op="store", bytes=400, identified="snmp", **name),
+        finished(3, **{**name, "name": "dir/4711_4620DATA.TXT"}, bytes=400, identified="snmp"),
+        refused(4, op="store", reason="no-snmp", **name),
+        refused(5, reason="snmp-mismatch", **name),
+        finished(6, op="delete", name="4711_96xxdata.txt", bytes=0),
+        refused(7, op="store", name="46xxsettings.txt", reason="read-only"),
+        finished(8, name="metadata.txt", bytes=7),
+    )
+    told = families(site.get("/metrics")[2])
+
+    def value(family, **wanted):
+        rows = [one.value for one in told[family].samples if one.labels == wanted]
+        assert len(rows) == 1, (family, wanted)
+        return rows[0]
+
+    ftp, http = {"proto": "ftp", "listener": "ftp:21"}, {"proto": "http", "listener": "http:81"}
+    done = {"outcome": "ok", "reason": ""}
+    assert value("mv_iptel_stores", **ftp, **done) == 2
+    assert value("mv_iptel_stores", **ftp, outcome="refused", reason="no-snmp") == 1
+    assert value("mv_iptel_stores", **http, outcome="refused", reason="read-only") == 1
+    assert value("mv_iptel_restores", **ftp, **done) == 1
+    assert value("mv_iptel_restores", **ftp, outcome="refused", reason="snmp-mismatch") == 1
+    assert value("mv_iptel_deletes", **http, **done) == 1
+    assert value("mv_iptel_kept_bytes", **ftp) == 900
+    assert value("mv_iptel_sent_bytes", **ftp) == 400 and value("mv_iptel_sent_bytes", **http) == 7
+    assert value("mv_iptel_challenges", **done) == 3
+    assert value("mv_iptel_challenges", outcome="refused", reason="no-snmp") == 1
+    assert value("mv_iptel_challenges", outcome="refused", reason="snmp-mismatch") == 1
+    assert value("mv_iptel_backup_files") == 3 and value("mv_iptel_backup_queue") == 2
+    assert site.counters.userdata_seconds["ftp"][:6] == [0, 2, 0, 0, 0, 1]
+    assert sum(site.counters.seconds["http"][:-1]) == 1
+    assert site.counters.kept() == {"stored": 2, "restored": 1, "deleted": 1, "refused": 3}
 
 
 def test_two_servers_in_one_process_have_a_registry_each(tmp_path):
@@ -460,6 +504,9 @@ CONTROLS = [
     ("/control/phones/00040dffffff/forget", 404, None),
     ("/control/refresh", 200, None),
     ("/control/backups/x/unpin", 404, None),
+    ("/control/backups/4711_96XXdata.txt/unpin", 200, "4711_96xxdata.txt"),
+    ("/control/backups/4712_96xxdata.txt/unpin", 404, "4712_96xxdata.txt"),
+    ("/control/backups/..%2f4711_96xxdata.txt/unpin", 404, None),
 ]
 
 
@@ -750,6 +797,22 @@ def test_the_agent_of_these_tests_is_what_the_library_reads():
     from mv_iptel.library.identity import of_agent
 
     assert (of_agent(AGENT).model, of_agent(AGENT).mac) == ("9640", "00040d112233")
+
+
+def test_the_documentation_explains_every_reason():
+    text = (Path(__file__).parent.parent / "docs" / "status.md").read_text("utf-8")
+    told = re.findall(r"`([a-z-]+)`", "".join(re.findall(r"^\|(.*?)\|", text, re.MULTILINE)))
+    assert {reason.value for reason in Reason} <= set(told)
+
+
+def test_user_data_in_a_sentence():
+    kept = {"files": 1, "versions": 12, "bytes": 4096, "queued": 0}
+    assert page.userdata(kept, {}) == "1 file and 12 earlier versions, 4 KiB"
+    done = {"stored": 3, "restored": 0, "refused": 1}
+    assert page.userdata({**kept, "queued": 2}, done) == (
+        "1 file and 12 earlier versions, 4 KiB; since the start 3 stored, 1 refused; "
+        "2 wait for the customer's FTP server"
+    )
 
 
 def test_the_documentation_names_what_there_is(site):

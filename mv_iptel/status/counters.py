@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mv_iptel.events import Event, Finished, Listening, Notice, Reloaded, Started
 from mv_iptel.home import CHECK_FILE
+from mv_iptel.userdata.names import parse
 
 RECENT_REFUSALS = 200
 RECENT_NOTICES = 50
@@ -17,6 +18,10 @@ RECENT_NOTICES = 50
 # Upper bounds of the transfer times, in seconds: a settings file takes a few ms, firmware over a slow
 # branch line some minutes.
 SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
+
+
+# What SNMP had the last word on; the outcome of everything else says nothing of the phones' agents.
+CHALLENGES = frozenset({"no-snmp", "snmp-mismatch"})
 
 
 @dataclass(slots=True)
@@ -55,6 +60,13 @@ class Counters:
         self.totals: dict[tuple[str, str, str, str], list[int]] = {}
         # proto -> [count per bound of SECONDS and above, sum of seconds]; answered transfers only
         self.seconds: dict[str, list[float]] = {}
+        # The same of user data, by what was done: op -> key as above -> [requests, octets]
+        self.userdata: dict[str, dict[tuple[str, str, str, str], list[int]]] = {
+            "read": {}, "store": {}, "delete": {},
+        }  # fmt: skip
+        self.userdata_seconds: dict[str, list[float]] = {}  # as `seconds`: a question to the phone is in them
+        # (outcome, reason) -> requests that a phone's answer by SNMP decided
+        self.challenges: dict[tuple[str, str], int] = {}
         self.refusals: deque[Refusal] = deque(maxlen=RECENT_REFUSALS)
         self.notices: deque[Notice] = deque(maxlen=RECENT_NOTICES)
         self.levels: dict[str, int] = {}  # notices counted by level
@@ -78,13 +90,18 @@ class Counters:
                 if row is None:
                     row = totals[key] = [0, 0, 0]
                 row[0] += 1
-                row[1] += event.bytes
+                if event.op == "read":
+                    row[1] += event.bytes
                 if event.resends:
                     row[2] += event.resends
+                seconds = self.seconds
+                if event.op != "read" or ("data" in event.name[-12:].lower() and parse(event.name)):
+                    self._userdata(event, key)
+                    seconds = self.userdata_seconds
                 if outcome == "ok":
-                    took = self.seconds.get(event.proto)
+                    took = seconds.get(event.proto)
                     if took is None:
-                        took = self.seconds[event.proto] = [0] * (len(SECONDS) + 1) + [0.0]
+                        took = seconds[event.proto] = [0] * (len(SECONDS) + 1) + [0.0]
                     took[bisect_left(SECONDS, event.seconds)] += 1
                     took[-1] += event.seconds
                     if event.name.endswith(CHECK_FILE):
@@ -109,6 +126,29 @@ class Counters:
         for (_, _, outcome, _), (count, _, _) in list(self.totals.items()):
             sums[outcome if outcome in sums else "failed"] += count
         return sums
+
+    def kept(self) -> dict[str, int]:
+        """User data since the start: stored, restored, deleted, and what was refused of it."""
+        found = {"stored": 0, "restored": 0, "deleted": 0, "refused": 0}
+        words = {"store": "stored", "read": "restored", "delete": "deleted"}
+        for op, table in self.userdata.items():
+            for (_, _, outcome, _), (count, _) in list(table.items()):
+                if outcome == "ok":
+                    found[words[op]] += count
+                elif outcome == "refused":
+                    found["refused"] += count
+        return found
+
+    def _userdata(self, event: Finished, key: tuple[str, str, str, str]) -> None:
+        table = self.userdata.setdefault(event.op, {})
+        row = table.get(key)
+        if row is None:
+            row = table[key] = [0, 0]
+        row[0] += 1
+        row[1] += event.bytes
+        if event.reason in CHALLENGES or (event.outcome == "ok" and "snmp" in event.identified):
+            asked = event.outcome, event.reason
+            self.challenges[asked] = self.challenges.get(asked, 0) + 1
 
     def _refused(self, event: Finished) -> None:
         refusals = self.refusals

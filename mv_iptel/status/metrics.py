@@ -40,6 +40,7 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Called by the registry at each scrape."""
         yield from self._traffic()
+        yield from self._userdata()
         yield from self._state()
 
     def _traffic(self) -> Iterator[Metric]:
@@ -59,16 +60,37 @@ class Metrics:
                 resends.add_metric(key, again)
         yield from (requests, sent, resends)
 
-        seconds = HistogramMetricFamily(
-            PREFIX + "transfer_seconds", "Request to last octet, complete transfers.", labels=["proto"]
-        )
-        for proto, row in list(self.counters.seconds.items()):
-            buckets, total = [], 0.0
-            for bound, count in zip((*map(str, SECONDS), "+Inf"), row[:-1], strict=True):
-                total += count
-                buckets.append((bound, total))
-            seconds.add_metric([proto], buckets, row[-1])
-        yield seconds
+        text = "Request to last octet, complete transfers without user data."
+        yield _histogram("transfer_seconds", text, self.counters.seconds)
+
+    def _userdata(self) -> Iterator[Metric]:
+        counters = self.counters
+        labels = ["proto", "listener", "outcome", "reason"]
+        names = {"store": "stores", "read": "restores", "delete": "deletes"}
+        texts = {
+            "store": "Users' data that phones handed over.",
+            "read": "Users' data that phones asked for.",
+            "delete": "Users' data that phones wanted deleted; versions stay.",
+        }
+        octets = CounterMetricFamily(PREFIX + "kept_bytes", "Octets of user data taken.", labels=labels[:2])
+        kept: dict[tuple[str, str], int] = {}
+        for op, name in names.items():
+            family = CounterMetricFamily(PREFIX + name, texts[op], labels=labels)
+            for key, (count, size) in list(counters.userdata[op].items()):
+                family.add_metric(key, count)
+                if op == "store" and key[2] == "ok":
+                    kept[key[:2]] = kept.get(key[:2], 0) + size
+            yield family
+        for listener, size in kept.items():
+            octets.add_metric(listener, size)
+        yield octets
+        text = "Requests for user data that the phone's answer by SNMP decided, or its silence."
+        asked = CounterMetricFamily(PREFIX + "challenges", text, labels=labels[2:])
+        for outcome, count in list(counters.challenges.items()):
+            asked.add_metric(outcome, count)
+        yield asked
+        text = "Request to acknowledgement, user data stored or fetched; the question to the phone included."
+        yield _histogram("userdata_seconds", text, counters.userdata_seconds)
 
     def _state(self) -> Iterator[Metric]:
         status = self.snapshot.build()
@@ -94,11 +116,16 @@ class Metrics:
         yield up
 
         slots, phones, disk, config = status["slots"], status["phones"], status["disk"], status["config"]
+        backups = status["backups"]
         gauges = {
             "slots_max": (slots["max"], "MaxClients; 0 is no limit."),
             "slots_used": (slots["used"], "Client addresses that hold a slot."),
             "phones_known": (phones["known"], "Phones in the inventory."),
             "phones_seen": (phones["seen_15m"], "Phones seen within 15 minutes."),
+            "backup_files": (backups["files"], "Users' files that are kept."),
+            "backup_versions": (backups["versions"], "Earlier versions of them that are kept."),
+            "backup_bytes": (backups["bytes"], "Octets of both on the disk."),
+            "backup_queue": (backups["queued"], "Files that wait for the customer's own FTP server."),
             "disk_free_bytes": (disk["free"], "Free where the home directory lies."),
             "legacy_modes": (len(status["server"]["legacy"]), "Legacy modes in force."),
             "config_generation": (config["generation"], "Counts the configurations loaded."),
@@ -122,3 +149,14 @@ class Metrics:
             counts[f"notices_{level}"] = (self.counters.levels.get(level, 0), f"Notices of level {level}.")
         for name, (value, text) in counts.items():
             yield CounterMetricFamily(PREFIX + name, text, value=value)
+
+
+def _histogram(name: str, text: str, seconds: dict[str, list[float]]) -> Metric:
+    family = HistogramMetricFamily(PREFIX + name, text, labels=["proto"])
+    for proto, row in list(seconds.items()):
+        buckets, total = [], 0.0
+        for bound, count in zip((*map(str, SECONDS), "+Inf"), row[:-1], strict=True):
+            total += count
+            buckets.append((bound, total))
+        family.add_metric([proto], buckets, row[-1])
+    return family

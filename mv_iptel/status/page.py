@@ -11,7 +11,7 @@ from typing import Any
 from mv_iptel.events import Notice
 from mv_iptel.status.counters import Refusal
 from mv_iptel.status.snapshot import problem
-from mv_iptel.status.words import REASONS, clock, count, mac, size, span
+from mv_iptel.status.words import REASONS, clock, count, mac, many, size, span
 
 CERT_DAYS = 30  # a certificate that ends sooner is told
 EVERYWHERE = {"": "all", "0.0.0.0": "all IPv4", "::": "all IPv6"}  # noqa: S104
@@ -38,6 +38,7 @@ class View:
     buffers: Mapping[tuple[str, str, int], int] = field(default_factory=dict)  # receive buffers granted
     reload_refused: str = ""
     restart: Sequence[str] = ()
+    kept: Mapping[str, int] = field(default_factory=dict)  # user data since the start, as `Counters.kept`
 
 
 def render(view: View) -> str:
@@ -132,7 +133,7 @@ def _figures(view: View) -> str:
     cards = [
         (count(len(transfers["active"])), "transfers now", ""),
         (count(phones["seen_15m"]), "phones seen in 15 min", f"{count(phones['known'])} known"),
-        (count(transfers["ok"]), "files sent", "since the start"),
+        (count(transfers["ok"]), "transfers complete", "since the start"),
         (count(transfers["refused"]), "refused", ""),
         (count(transfers["failed"]), "broken off", ""),
     ]
@@ -270,6 +271,7 @@ def _house(view: View) -> str:
         left = certificate["not_after"] - view.now
         text = f"{certificate['subject']}, " + (f"ends in {span(left)}" if left > 0 else "has ended")
         rows.append(("Certificate", f"{text} ({os.path.basename(certificate['file'])})"))
+    rows.append(("User data", userdata(status["backups"], view.kept)))
     if disk["total"]:
         rows.append(("Disk", f"{size(disk['free'])} free of {size(disk['total'])}"))
     seen = status["watchdog"]["last_seen"]
@@ -278,6 +280,18 @@ def _house(view: View) -> str:
     rows.append(("Process", f"{server['pid']}, started {clock(server['started'], view.now)}"))
     inside = "".join(f"<dt>{escape(what)}</dt><dd>{escape(value)}</dd>" for what, value in rows)
     return f'<section><h2>Server</h2><dl class="house">{inside}</dl></section>'
+
+
+def userdata(backups: Mapping[str, int], kept: Mapping[str, int]) -> str:
+    """What is kept for users, in a sentence; `kept` are the sums since the start, if they are known."""
+    files, versions = backups["files"], backups["versions"]
+    parts = [f"{many(files, 'file')} and {many(versions, 'earlier version')}, {size(backups['bytes'])}"]
+    done = [f"{count(number)} {word}" for word, number in kept.items() if number]
+    if done:
+        parts.append("since the start " + ", ".join(done))
+    if backups["queued"]:
+        parts.append(f"{count(backups['queued'])} wait for the customer's FTP server")
+    return "; ".join(parts)
 
 
 def _table(

@@ -31,6 +31,7 @@ from mv_iptel.status import page
 from mv_iptel.status.counters import Counters
 from mv_iptel.status.metrics import Metrics
 from mv_iptel.status.snapshot import Controls, Snapshot, Sources
+from mv_iptel.userdata.names import parse
 
 if TYPE_CHECKING:
     from mv_iptel.config import Config
@@ -40,7 +41,8 @@ MAX_WATCHERS = 32
 WATCHER_EVENTS = 2000  # a watcher that reads slower than this loses events and is told so
 HEARTBEAT_SECONDS = 15.0
 PROTOCOLS = ("tftp", "http", "https", "ftp", "ftps")
-WRITES = {"PUT", "DELETE", "POST", "STOR", "WRQ", "APPE"}
+WRITES = {"PUT", "DELETE", "DELE", "POST", "STOR", "WRQ", "APPE"}
+DELETES = {"DELETE", "DELE"}
 
 # What any reader may ask from elsewhere; the rest is for this host.
 REMOTE = {"/", "/status.json", "/metrics", "/page.css", "/page.js"}
@@ -112,6 +114,7 @@ class StatusServer:
         app.router.add_post("/control/slots/{address}/free", self._free)
         app.router.add_post("/control/bans/{address}/lift", self._lift)
         app.router.add_post("/control/phones/{mac}/forget", self._forget)
+        app.router.add_post("/control/backups/{file}/unpin", self._unpin)
         app.router.add_post("/control/refresh", self._refresh)
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=1
@@ -270,6 +273,7 @@ class StatusServer:
             },
             reload_refused=self.counters.reload_refused,
             restart=self.counters.restart,
+            kept=self.counters.kept(),
         )
 
     def _snapshot(self, now: float) -> dict[str, Any]:
@@ -383,6 +387,14 @@ class StatusServer:
     async def _refresh(self, request: web.Request) -> web.Response:
         return await self._call(self.controls.refresh)
 
+    async def _unpin(self, request: web.Request) -> web.Response:
+        given = request.match_info["file"]
+        kept = parse(given)
+        if kept is None or "/" in given:
+            return _error(404, "a name of user data, as `mv-iptel backups list` shows it")
+        none = f"no password is remembered for {kept.file}"
+        return await self._call(self.controls.unpin, kept.file, none=none)
+
     async def _call(
         self, control: Callable[..., Any] | None, *arguments: Any, none: str = NOTHING
     ) -> web.Response:
@@ -453,9 +465,10 @@ def question(query: Any) -> tuple[Client, Request] | str:
         return f"{given}: not a MAC, which has twelve hex digits"
     if mac:
         agent = f"{agent or 'AVAYA'} (MAC:{mac})"
-    write = str(query.get("method") or "GET").upper() in WRITES
+    method = str(query.get("method") or "GET").upper()
     client = Client(address, 0, proto, proto)
-    return client, Request(name.encode("utf-8", "surrogateescape"), write, agent)
+    asked = Request(name.encode("utf-8", "surrogateescape"), method in WRITES, agent, method in DELETES)
+    return client, asked
 
 
 def control_token(path: os.PathLike[str]) -> str:

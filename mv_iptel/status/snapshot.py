@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MAX_ACTIVE = 500
 LISTENER = ("proto", "address", "port", "state", "error", "tls")
+BACKUPS = ("files", "versions", "bytes", "queued")
 TRANSFER = ("id", "proto", "peer", "mac", "ext", "model", "name", "bytes", "total", "started")
 
 
@@ -50,6 +51,8 @@ class Sources:
     more_problems: Callable[[], Sequence[tuple[str, int, str]]] = tuple
     # Legacy modes in force; without it those that the server told at its start.
     legacy: Callable[[], Sequence[str]] | None = None
+    # How much user data is kept and waits to be sent on: files, versions, bytes, queued. Cheap.
+    backups: Callable[[], Mapping[str, int]] = dict
 
     def problems(self) -> list[tuple[str, int, str]]:
         """Broken and lost lists, and whatever else must be mended."""
@@ -67,6 +70,7 @@ class Controls:
     listener(proto, run) -> bool, False if there is no such protocol
     lift_ban(address) -> bool, False if it was not banned
     refresh() -> anything
+    unpin(file) -> bool, False if no password is remembered for that name of user data
     Freeing a slot and forgetting a phone need nothing: library.slots.free, inventory.forget.
     """
 
@@ -74,6 +78,7 @@ class Controls:
     listener: Callable[[str, bool], Answer] | None = None
     lift_ban: Callable[[str], Answer] | None = None
     refresh: Callable[[], Answer] | None = None
+    unpin: Callable[[str], Answer] | None = None
 
 
 @dataclass
@@ -98,6 +103,7 @@ class Snapshot:
         findings = counters.findings
         if findings is None:
             findings = tuple(str(finding) for finding in getattr(config, "findings", ()))
+        kept = sources.backups()
         inventory = sources.inventory
         counts = inventory.counts(now) if inventory is not None else {"known": 0, "seen_15m": 0}
         return {
@@ -122,7 +128,7 @@ class Snapshot:
             "slots": {"max": slots.max, "used": slots.used, "refused": slots.refused},
             "transfers": {"active": active[:MAX_ACTIVE], **counters.sums()},
             "phones": {"known": counts["known"], "seen_15m": counts["seen_15m"]},
-            "backups": {"files": 0, "versions": 0, "bytes": 0, "queued": 0},
+            "backups": dict.fromkeys(BACKUPS, 0) | {key: kept[key] for key in BACKUPS if key in kept},
             "central": {"role": None, "peer": None, "last_ok": None, "lag_s": None, "queue": 0},
             "certs": self.certs(),
             "disk": self.disk(),

@@ -91,3 +91,8 @@ def mac(digits: str) -> str:
 def count(number: int) -> str:
     """A number with thin spaces between thousands."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+def many(number: int, what: str) -> str:
+    """A number of things: 1 file, 12 files."""
+    return f"{count(number)} {what}{'' if number == 1 else 's'}"
