@@ -37,7 +37,7 @@ from mv_iptel.status import (
     server,
     snapshot,
 )
-from mv_iptel.status.words import OUTCOMES, REASONS, clock, count, mac, size, span
+from mv_iptel.status.words import OUTCOMES, REASONS, clock, count, mac, size, span, userdata
 from tests.happened import AGENT, NOON, finished, known, refused
 
 LISTENER = {
@@ -807,9 +807,9 @@ def test_the_documentation_explains_every_reason():
 
 def test_user_data_in_a_sentence():
     kept = {"files": 1, "versions": 12, "bytes": 4096, "queued": 0}
-    assert page.userdata(kept, {}) == "1 file and 12 earlier versions, 4 KiB"
+    assert userdata(kept, {}) == "1 file and 12 earlier versions, 4 KiB"
     done = {"stored": 3, "restored": 0, "refused": 1}
-    assert page.userdata({**kept, "queued": 2}, done) == (
+    assert userdata({**kept, "queued": 2}, done) == (
         "1 file and 12 earlier versions, 4 KiB; since the start 3 stored, 1 refused; "
         "2 wait for the customer's FTP server"
     )

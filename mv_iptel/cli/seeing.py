@@ -34,7 +34,7 @@ from mv_iptel.config import Config, ConfigError, load
 from mv_iptel.home import Home
 from mv_iptel.inventory import Reader
 from mv_iptel.journal import plain
-from mv_iptel.status.words import OUTCOMES, REASONS, SOURCES, clock, mac, size, span
+from mv_iptel.status.words import OPS, OUTCOMES, REASONS, SOURCES, clock, mac, size, span, userdata
 
 PROTOCOLS = click.Choice(["tftp", "http", "https", "ftp", "ftps"])
 
@@ -94,6 +94,7 @@ def _show_status(told: dict[str, Any], now: float) -> None:
         ("phones", f"{phones['seen_15m']:,} seen within 15 minutes, {phones['known']:,} known"),
         ("slots", f"{slots['used']} of {slots['max']} taken, {slots['refused']:,} refused" if slots["max"]
                   else "no limit (MaxClients=0)"),
+        ("user data", userdata(told["backups"], {})),
         ("configuration", f"{told['config']['file']}, generation {told['config']['generation']}, "
                           f"loaded {clock(told['config']['loaded'], now)}"),
         ("disk", f"{size(disk['free'])} free of {size(disk['total'])}"),
@@ -225,6 +226,7 @@ def why(
     Examples:
       mv-iptel why 192.0.2.17 46xxsettings.txt
       mv-iptel why 192.0.2.17 9640.bin --protocol https --mac 00:04:0d:12:34:56
+      mv-iptel why 192.0.2.17 4711_4620data.txt --protocol ftp --method STOR
       mv-iptel why 48213                     the number that the journal and the status page show
 
     The running server is asked. If none runs, the home is read; slots and recent sightings are unknown then.
@@ -250,7 +252,7 @@ def why(
         print_json({**told, "unknown": ["slots", "recent sightings"] if unknown else []})
     else:
         _show_why(told, asked, unknown)
-    end(0 if told["decision"] == "serve" else NEGATIVE)
+    end(NEGATIVE if told["decision"] == "refuse" else 0)
 
 
 def _why_alone(config: Config, asked: dict[str, str]) -> dict[str, Any]:
@@ -280,6 +282,13 @@ def _show_why(told: dict[str, Any], asked: dict[str, str], unknown: str) -> None
     if told["decision"] == "serve":
         octets = f", {size(told['bytes'])}" if "bytes" in told else ""
         console.print(f"It gets {told['file']}{octets}", style="green", markup=False)
+        if told.get("detail"):
+            console.print(f"  {plain(told['detail'])}", style="cyan", markup=False)
+    elif told["decision"] == "challenge":
+        console.print("It depends on what the client shows then", style="cyan")
+        console.print(f"  {plain(told.get('detail') or '')}", markup=False)
+    elif told["decision"] in OPS:
+        console.print(f"It would be {OPS[told['decision']]}", style="green", markup=False)
         if told.get("detail"):
             console.print(f"  {plain(told['detail'])}", style="cyan", markup=False)
     else:

@@ -11,7 +11,7 @@ from typing import Any
 from mv_iptel.events import Notice
 from mv_iptel.status.counters import Refusal
 from mv_iptel.status.snapshot import problem
-from mv_iptel.status.words import REASONS, clock, count, mac, many, size, span
+from mv_iptel.status.words import REASONS, clock, count, mac, size, span, userdata
 
 CERT_DAYS = 30  # a certificate that ends sooner is told
 EVERYWHERE = {"": "all", "0.0.0.0": "all IPv4", "::": "all IPv6"}  # noqa: S104
@@ -280,18 +280,6 @@ def _house(view: View) -> str:
     rows.append(("Process", f"{server['pid']}, started {clock(server['started'], view.now)}"))
     inside = "".join(f"<dt>{escape(what)}</dt><dd>{escape(value)}</dd>" for what, value in rows)
     return f'<section><h2>Server</h2><dl class="house">{inside}</dl></section>'
-
-
-def userdata(backups: Mapping[str, int], kept: Mapping[str, int]) -> str:
-    """What is kept for users, in a sentence; `kept` are the sums since the start, if they are known."""
-    files, versions = backups["files"], backups["versions"]
-    parts = [f"{many(files, 'file')} and {many(versions, 'earlier version')}, {size(backups['bytes'])}"]
-    done = [f"{count(number)} {word}" for word, number in kept.items() if number]
-    if done:
-        parts.append("since the start " + ", ".join(done))
-    if backups["queued"]:
-        parts.append(f"{count(backups['queued'])} wait for the customer's FTP server")
-    return "; ".join(parts)
 
 
 def _table(

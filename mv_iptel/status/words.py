@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 # What an administrator wants to hear about each reason.
 REASONS = {
@@ -96,3 +97,15 @@ def count(number: int) -> str:
 def many(number: int, what: str) -> str:
     """A number of things: 1 file, 12 files."""
     return f"{count(number)} {what}{'' if number == 1 else 's'}"
+
+
+def userdata(backups: Mapping[str, int], kept: Mapping[str, int]) -> str:
+    """What is kept for users, in a sentence; `kept` are the sums since the start, if they are known."""
+    files, versions = backups["files"], backups["versions"]
+    parts = [f"{many(files, 'file')} and {many(versions, 'earlier version')}, {size(backups['bytes'])}"]
+    done = [f"{count(number)} {word}" for word, number in kept.items() if number]
+    if done:
+        parts.append("since the start " + ", ".join(done))
+    if backups["queued"]:
+        parts.append(f"{count(backups['queued'])} wait for the customer's FTP server")
+    return "; ".join(parts)

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from mv_iptel.cli import group
 from mv_iptel.cli.forms import line_of
-from mv_iptel.cli.seeing import _show_event
+from mv_iptel.cli.seeing import _show_event, _show_why
 from mv_iptel.events import Listening, Reloaded
 from mv_iptel.home import Home
 from mv_iptel.inventory import Inventory
@@ -211,6 +211,32 @@ def test_a_line_of_a_time_line_is_one_line(event):
     assert "\n" not in text and event.outcome in text and event.name in text
     assert ("was sent fxd_settings.txt" in text) == ("fxd" in event.file)
     assert ("2 sent again" in text) == bool(event.resends) and ("#3" in text) == (event.outcome == "refused")
+
+
+def test_a_line_says_what_was_stored():
+    kept = {"name": "1234_4620data.txt", "file": "/data/1234_4620data.txt", "proto": "ftp", "bytes": 2150}
+    line = line_of(record(finished(1, op="store", **kept))).plain
+    assert "ok       stored 1234_4620data.txt, 2.1 KiB in 0.00 s" in line
+    line = line_of(record(finished(1, op="store", **{**kept, "name": "4620data.txt"}))).plain
+    assert "stored 4620data.txt, 2.1 KiB in 0.00 s  kept as 1234_4620data.txt" in line
+    assert "deleted 1234_4620data.txt, in 0.00 s" in line_of(record(finished(1, op="delete", **kept))).plain
+    line = line_of(record(refused(1, op="store", name="1234_4620data.txt", reason="no-snmp"))).plain
+    assert "refused  would store 1234_4620data.txt  no-snmp" in line
+
+
+DECISIONS = [
+    ("challenge", "192.0.2.17 would be asked", "It depends on what the client shows then"),
+    ("store", "", "It would be stored"),
+    ("delete", "kept as 4711_4620data.txt", "It would be deleted"),
+]
+
+
+@pytest.mark.parametrize(("decision", "detail", "words"), DECISIONS)
+def test_why_tells_what_is_not_decided_yet(decision, detail, words, capsys):
+    told = {"decision": decision, "reason": "", "file": "", "detail": detail, "steps": []}
+    _show_why(told, {"address": "192.0.2.17", "name": "4711_4620data.txt", "protocol": "ftp"}, "")
+    said = capsys.readouterr().out
+    assert words in said and detail in said
 
 
 # with a server
