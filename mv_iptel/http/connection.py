@@ -12,12 +12,25 @@ import ssl
 import struct
 import time
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mv_iptel.events import Notice
 from mv_iptel.http import protocol, tls
-from mv_iptel.http.protocol import Asked, Incoming, ProtocolError
-from mv_iptel.library.answers import NOBODY, Answer, Client, Reason, Refuse, Request, Serve
+from mv_iptel.http.protocol import ALLOW_KEPT, MAX_BODY, Asked, Incoming, ProtocolError
+from mv_iptel.http.sending import Changed, Sending
+from mv_iptel.http.upload import BODY, Asking, Skipping, Storing, Task, give_back, wrong
+from mv_iptel.library.answers import (
+    NOBODY,
+    Answer,
+    Challenge,
+    Client,
+    Keep,
+    Reason,
+    Refuse,
+    Request,
+    Serve,
+)
 
 try:
     import fcntl
@@ -28,12 +41,11 @@ except ImportError:  # Windows does not tell how much is under way
 if TYPE_CHECKING:
     from mv_iptel.http.server import Listener, Server
     from mv_iptel.library import Session
-    from mv_iptel.library.contents import Body
+    from mv_iptel.userdata.store import Stored
 
 # All in seconds.
 HANDSHAKE = 12.0
 HEAD = 15.0  # for a whole head, from its first octet on
-BODY = 60.0  # for the body of a request
 IDLE = 30.0  # between two requests
 STALLED = 60.0  # for a client that takes nothing of what is sent
 HOLD = 8.0  # for a request that waits for a slot
@@ -42,30 +54,20 @@ LINGER = 2.0  # for what a refused client is still sending
 READ = 16 << 10  # octets of one read
 WAITING = 32 << 10  # octets that may wait behind the request that is being answered
 PIPELINED = 16  # requests answered before other connections have their turn
-FILE_TURN = 4 << 20  # octets of a file that the kernel is asked to send in one turn of the loop
-TLS_TURN = 512 << 10  # the same where they are encrypted,
-TLS_SLICE = 64 << 10  # so many at once: what the socket does not take is read again
 LINGER_OCTETS = 1 << 20
 
 _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _BETWEEN, _IN_HEAD, _IN_BODY, _GREETING, _SHAKING, _LINGERING = range(6)
 _TIMES = {_BETWEEN: IDLE, _IN_HEAD: HEAD, _IN_BODY: BODY}
 
-# TLS encrypts from here. One for all connections, which are served one at a time.
-_slice = memoryview(bytearray(TLS_SLICE))
-
-
-class _Changed(Exception):
-    """The file was changed in place, or cannot be read: what is left would not fit what went."""
-
 
 class Connection:
     """What is known about one connection. `deadline` is when `expire` is due, in the server's clock."""
 
     __slots__ = (
-        "_answer", "_asked", "_at", "_body", "_ended", "_hello", "_out", "_paused", "_phase", "_queued",
-        "_secure", "_sent", "_server", "_since", "_sock", "_stop", "_top", "_unwanted",
-        "client", "deadline", "fd", "held", "incoming", "listener", "number", "session", "started",
+        "_answer", "_asked", "_ended", "_hello", "_paused", "_phase", "_queued", "_received", "_rest",
+        "_secure", "_sent", "_since", "_sock", "_tail", "_task", "_unwanted",
+        "client", "deadline", "fd", "held", "incoming", "listener", "number", "server", "session", "started",
         "wants_write",
     )  # fmt: skip
 
@@ -84,7 +86,7 @@ class Connection:
         self.number = 0  # set while a transfer takes more than one turn
         self.started = 0.0  # that transfer's begin, in seconds since the epoch
         self.held = False  # waiting for a slot
-        self._server = server
+        self.server = server
         self._sock = sock
         self._secure = listener.offer is not None
         self._hello = b""
@@ -98,12 +100,11 @@ class Connection:
         self._asked: Asked | None = None
         self._answer: Answer | None = None
         self._since = 0.0
-        self._out: memoryview | None = None  # head, refusal or small file: what is left of it
-        self._top = 0  # octets of the head in `_out` that are left, so that only the body is counted
-        self._sent = 0
-        self._body: Body | None = None  # a big file, from `_at` up to `_stop`
-        self._at = 0
-        self._stop = 0
+        self._task: Task | None = None  # what must end before there is an answer to send
+        self._rest: Sending | None = None  # what the socket did not take at once
+        self._sent = 0  # octets of content that went
+        self._received = 0  # octets of content that came
+        self._tail = b""  # what must go before the answer
         self._queued = -1  # octets in the kernel when a stalled client was last looked at
         now = server.clock()
         self.deadline = now + (HANDSHAKE if self._secure else IDLE)
@@ -144,13 +145,13 @@ class Connection:
 
     def _watch(self, read: bool, write: bool = False) -> None:
         self.wants_write = write
-        self._server.poller.watch(self, read, write)
+        self.server.poller.watch(self, read, write)
 
     # --- TLS ---------------------------------------------------------------------------------
 
     def _greeted(self) -> None:
         """The first octets on a TLS port are there: look at them, then let the handshake have them."""
-        server = self._server
+        server = self.server
         try:
             first = self._sock.recv(4096, socket.MSG_PEEK)
         except _AGAIN:
@@ -185,13 +186,15 @@ class Connection:
         except OSError as error:
             return self._no_handshake(tls.explain(error, tls.read_hello(self._hello), self.listener.offer))
         self._hello = b""
+        cipher = self._sock.cipher()
+        self.incoming.channel = "null" if cipher is None or "NULL" in cipher[0] else "tls"
         self._phase = _BETWEEN
-        self.deadline = self._server.clock() + IDLE
+        self.deadline = self.server.clock() + IDLE
         self._watch(True)
         self._read()
 
     def _no_handshake(self, text: str) -> None:
-        server = self._server
+        server = self.server
         server.failures.tell(self.client.address, self.listener.label, text, server.clock())
         self.close()
 
@@ -212,6 +215,9 @@ class Connection:
         self.incoming.receive(data)
         if self._asked is None:
             self._serve()
+        elif self._task is not None and self._task.takes:
+            if self._more(self._task):
+                self._serve()
         elif self.incoming.waiting > WAITING:
             self._paused = True
             self._watch(False, self.wants_write)
@@ -220,13 +226,17 @@ class Connection:
         """The client sends nothing more. It may still be reading."""
         self._ended = True
         self._watch(False, self.wants_write)
-        if self.held:  # a client that waits keeps its side open; this one has given up
+        if self._task is not None:
+            self._task.left()
+        elif self.held:  # a client that waits keeps its side open; this one has given up
             self._finish("aborted")
         elif self._asked is None:
             self._between()
 
     def _lost(self) -> None:
         """The connection broke."""
+        if self._task is not None:
+            return self._half_closed()
         if self._asked is not None:
             return self._finish("aborted")
         self._cut_short("aborted", "the client went away within its request")
@@ -246,7 +256,7 @@ class Connection:
                 return None
             if not (incoming.waiting or self._ended or self._paused):
                 return None
-        self._server.poller.soon(self._resume)
+        self.server.poller.soon(self._resume)
         return None
 
     def _resume(self) -> None:
@@ -263,11 +273,11 @@ class Connection:
             self._cut_short("aborted", "the request ends before it is complete")
             return self.close(clean=True)
         phase = _IN_BODY if incoming.in_body else _IN_HEAD if incoming.begun else _BETWEEN
-        if phase == _BETWEEN and (self.listener.closed or self._server.stopping):
+        if phase == _BETWEEN and (self.listener.closed or self.server.stopping):
             return self.close(clean=True)
         if phase != self._phase:
             self._phase = phase
-            self.deadline = self._server.clock() + _TIMES[phase]
+            self.deadline = self.server.clock() + _TIMES[phase]
         if self._paused:
             self._paused = False
             self._watch(True)
@@ -277,10 +287,10 @@ class Connection:
 
     def _take(self, asked: Asked) -> bool:
         """Answer one request. False: it is not done yet, or the connection has ended."""
-        self._since = self._server.clock()
+        self._since = self.server.clock()
         self._asked = asked
         answer = self._ask()
-        if isinstance(answer, Refuse) and answer.reason is Reason.NO_SLOT and self._server.hold(self):
+        if isinstance(answer, Refuse) and answer.reason is Reason.NO_SLOT and self.server.hold(self):
             self._answer = answer
             return False
         return self._begin(answer)
@@ -291,7 +301,7 @@ class Connection:
             return session
         assert self._asked is not None
         try:
-            return session.ask(self._asked.request, self._server.poller.turn)
+            return session.ask(self._asked.request, self.server.poller.turn)
         except Exception as error:
             return self._fault(error)
 
@@ -299,7 +309,7 @@ class Connection:
         """Something of ours is wrong. The phone gets 500, the operator where it happened."""
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno})"
-        self._server.stream.publish(Notice("fault", where, "error", peer=self.client.address))
+        self.server.stream.publish(Notice("fault", where, "error", peer=self.client.address))
         return Refuse(Reason.FAULT, where)
 
     def ask_again(self) -> bool:
@@ -316,34 +326,49 @@ class Connection:
         self._go_on(self._answer)
 
     def _go_on(self, answer: Answer) -> None:
-        self._server.unhold(self)
+        self.server.unhold(self)
         if self._begin(answer):
             self._serve()
 
-    def _begin(self, answer: Answer) -> bool:
-        """Send an answer. True: all of it is with the kernel, and the next request may come."""
+    def _begin(self, answer: Answer, told: Stored | None = None) -> bool:
+        """Send an answer. True: all of it is with the kernel, and the next request may come.
+
+        `told` is what became of user data.
+        """
         asked = self._asked
         assert asked is not None
         self._answer = answer
         self._sent = 0
-        if self.listener.closed or self._server.stopping or isinstance(self.session, Refuse):
+        rest = None
+        if self.listener.closed or self.server.stopping or isinstance(self.session, Refuse):
             asked = self._asked = asked.last()
-        if isinstance(answer, Refuse):
-            retry = self._server.retry() if answer.reason is Reason.NO_SLOT else 0
-            out = protocol.refusal(asked, answer.reason, time.time(), retry)
-            self._top = len(out)  # the phrase is no content
-        else:
+        if isinstance(answer, Serve):
             body = answer.body
             part = protocol.select(asked, body)
             out = protocol.head(asked, body, part, time.time())
-            self._top = len(out)
+            top = len(out)
             if asked.method == b"GET" and part.stop > part.start:
                 if body.data is None:
-                    self._body, self._at, self._stop = body, part.start, part.stop
+                    rest = Sending(body, part.start, part.stop)
                 elif part.stop - part.start == body.size:
                     out += body.data
                 else:
                     out += body.data[part.start : part.stop]
+        else:
+            if isinstance(answer, Refuse):
+                if self.incoming.in_body and not self._unwanted_body():
+                    self._task = task = Skipping(self, answer)
+                    return self._more(task)
+                asked = self._asked
+                retry = self.server.retry() if answer.reason is Reason.NO_SLOT else 0
+                out = protocol.refusal(asked, answer.reason, time.time(), retry)
+            elif told is None:
+                return self._later(answer)
+            else:
+                out = protocol.stored(asked, told, time.time())
+            out = self._tail + out
+            self._tail = b""
+            top = len(out)  # the phrase is no content
         if out:
             try:
                 # A big file's head goes alone: pages behind it stay aligned, which spares the kernel a third.
@@ -353,114 +378,186 @@ class Connection:
             except OSError:
                 self._finish("aborted")
                 return False
-            if sent < len(out):
-                self._out = memoryview(out)
-                self._count(sent)
-            elif self._body is None:
-                self._sent = sent - self._top
-                return self._finish("ok" if isinstance(answer, Serve) else "refused")
-            else:
-                self._top = 0
+            if sent == len(out) and rest is None:
+                self._sent = sent - top
+                return self._finish("refused" if isinstance(answer, Refuse) else "ok")
+            if rest is None:
+                rest = Sending()
+            rest.begin(out, top, sent)
+        self._rest = rest
         return self._push()
-
-    def _count(self, sent: int) -> None:
-        """`sent` more octets of `_out` are with the kernel."""
-        assert self._out is not None
-        self._out = self._out[sent:] if sent < len(self._out) else None
-        body = sent - self._top
-        if body > 0:
-            self._top = 0
-            self._sent += body
-        else:
-            self._top = -body
 
     def _push(self) -> bool:
         """Send what the socket takes now. True: the answer is out, and the next request may come."""
-        before = self._sent
-        try:
-            if self._out is not None:
-                self._count(self._sock.send(self._out))
-            if self._out is None and self._body is not None:
-                self._push_file(self._body)
-        except _AGAIN:
-            pass
-        except OSError:
-            return self._finish("aborted")
-        except _Changed:
-            assert self._answer is not None
-            self._answer = self._answer._replace(
-                detail="the file was changed, or could not be read, under way"
-            )
-            return self._finish("failed")
-        if self._out is not None or self._body is not None:
-            if self._sent > before or not self.number:
-                self.deadline = self._server.clock() + STALLED / 2
-                self._queued = -1
-            return self._wait()
-        return self._finish("ok" if isinstance(self._answer, Serve) else "refused")
-
-    def _push_file(self, body: Body) -> None:
-        """What of a big file the socket takes in one turn; then other connections have theirs."""
-        if not body.fresh():
-            raise _Changed
-        if self._secure:
-            turn = min(self._stop, self._at + TLS_TURN)
-            while self._at < turn:
-                self._count_file(self._push_slice(body, min(turn - self._at, TLS_SLICE)))
-        else:
-            self._count_file(os.sendfile(self.fd, body.fd, self._at, min(self._stop - self._at, FILE_TURN)))
-        if self._at == self._stop:
-            self._body = None
-
-    def _push_slice(self, body: Body, size: int) -> int:
-        """Encrypt and send some octets. Read, not mapped: a map of a file that shrinks ends the process."""
-        view = _slice[:size]
-        try:
-            got = os.preadv(body.fd, [view], self._at)
-        except OSError as error:
-            raise _Changed from error
-        if got != size:
-            raise _Changed
-        return self._sock.send(view)
-
-    def _count_file(self, sent: int) -> None:
-        if not sent:
-            raise _Changed  # the file has become shorter
-        self._at += sent
-        self._sent += sent
+        rest, before = self._rest, self._sent
+        if rest is not None:
+            try:
+                rest.push(self._sock, self._secure)
+            except _AGAIN:
+                pass
+            except OSError:
+                self._sent = rest.sent
+                return self._finish("aborted")
+            except Changed:
+                self._sent = rest.sent
+                text = "the file was changed, or could not be read, under way"
+                self._answer = self._answer._replace(detail=text)
+                return self._finish("failed")
+            self._sent = rest.sent
+            if not rest.done:
+                if self._sent > before or not self.wants_write:
+                    self.deadline = self.server.clock() + STALLED / 2
+                    self._queued = -1
+                return self._wait()
+        return self._finish("refused" if isinstance(self._answer, Refuse) else "ok")
 
     def _wait(self) -> bool:
         """The rest of the answer waits until the socket takes more."""
-        if not self.number:
-            self._server.sending(self)
+        if not self.wants_write:
+            self.lasts()
             self._watch(not (self._ended or self._paused), True)
         return False
+
+    # --- what takes longer -------------------------------------------------------------------
+
+    def _unwanted_body(self) -> bool:
+        """Whether a refused request's body is not read at all: it is huge, or waits for leave to come."""
+        asked = self._asked
+        assert asked is not None
+        if asked.length <= MAX_BODY and not asked.continues:
+            return False
+        self.incoming.give_up()
+        self._asked = asked.but(keep=False, unread=True)
+        return True
+
+    def _later(self, answer: Keep | Challenge) -> bool:
+        """Do what must be done before there is an answer to send. Gives what `_begin` does."""
+        asked = self._asked
+        assert asked is not None
+        refuse = wrong(asked, answer, self.server.config.http.max_backup_bytes)
+        if refuse is not None:
+            if isinstance(answer, Keep):
+                give_back(answer)
+            self._asked = asked.but(allow=ALLOW_KEPT)
+            return self._begin(refuse)
+        try:
+            if isinstance(answer, Challenge):
+                self._task = asking = Asking(self, answer)
+                asking.begin()
+                return False
+            self._task = storing = Storing(self, answer, asked.request.delete)
+            self._asked = asked.but(continues=False)
+            return self._more(storing, lambda: storing.begin(asked.continues))
+        except Exception as error:
+            return self._conclude(self._fault(error)._replace(name=answer.name, phone=answer.phone))
+
+    def _more(self, task: Task, take: Callable[[], Refuse | None] | None = None) -> bool:
+        """The task takes what has come. True: it is answered, and the next request may come."""
+        try:
+            refuse = (take or task.more)()
+        except ProtocolError as error:
+            self._reject(error)
+            return False
+        if refuse is None:
+            return False
+        asked = self._asked
+        if task.unread and asked is not None:
+            self._asked = asked.but(keep=False, unread=True)
+        return self._conclude(refuse)
+
+    def _conclude(self, answer: Answer, told: Stored | None = None) -> bool:
+        """The task has ended. Gives what `_begin` does."""
+        self._drop()
+        return self._begin(answer, told)
+
+    def proceed(self, answer: Answer, told: Stored | None = None) -> None:
+        """A task has ended in its own time: answer, and go on."""
+        try:
+            if isinstance(answer, Refuse) and answer.reason is Reason.NO_SLOT and self.server.hold(self):
+                self._drop()
+                self._answer = answer
+            elif self._conclude(answer, told):
+                self._serve()
+        except Exception as error:
+            self._broken(error)
+
+    def _drop(self) -> None:
+        """Let go of the task."""
+        task, self._task = self._task, None
+        if task is not None:
+            self._received += task.octets
+            task.drop()
+
+    def cut(self, outcome: str, text: str) -> None:
+        """A request that waits for something will never be answered as it should."""
+        asked, answer = self._asked, self._answer
+        assert asked is not None and answer is not None
+        if isinstance(answer, Keep):
+            self._answer = answer._replace(detail=text)
+        else:
+            name = answer.name if isinstance(answer, Challenge) else ""
+            self._answer = Refuse(Reason.BAD_REQUEST, text, name=name, phone=answer.phone)
+        if outcome == "timeout":
+            asked = self._asked = asked.but(keep=False, unread=True)
+            try:
+                self._sock.send(self._tail + protocol.refusal(asked, Reason.BAD_REQUEST, time.time()))
+            except OSError:
+                pass
+        self._finish(outcome)
+
+    def interim(self, out: bytes) -> None:
+        """Send something before the answer. What does not go now goes with that."""
+        try:
+            self._tail = out[self._sock.send(out) :]
+        except _AGAIN:
+            self._tail = out
+        except OSError:
+            pass  # reading will tell
+
+    def lasts(self) -> None:
+        """The request takes more than one turn: the status page shows it."""
+        if not self.number:
+            self.server.sending(self)
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._paused:
+            self._paused = False
+            self._watch(True, self.wants_write)
+
+    # --- the end of a request ----------------------------------------------------------------
 
     def _finish(self, outcome: str) -> bool:
         """Publish what became of the request. True: the connection is ready for the next one."""
         asked, answer, session = self._asked, self._answer, self.session
         assert asked is not None and answer is not None
         if self.number:
-            self._server.sent(self)
+            self.server.sent(self)
             self._watch(not (self._ended or self._paused))
         if self.held:
-            self._server.unhold(self)
-        self._asked = self._answer = self._out = self._body = None
+            self.server.unhold(self)
+        self._asked = self._answer = self._rest = None
         complete = outcome in ("ok", "refused")
-        now = self._server.clock()
+        now = self.server.clock()
         seconds = now - self._since
         if isinstance(answer, Serve):
             session.finished(asked.request, answer, outcome, self._sent, seconds)
             answer.body.close()
-        elif not isinstance(session, Refuse):
-            if complete and answer.reason is Reason.FAULT:
+        else:
+            self._drop()
+            if isinstance(answer, Challenge):
+                text = "it ended before it was known whose data this is"
+                answer = Refuse(Reason.BAD_REQUEST, text, name=answer.name, phone=answer.phone)
+            if complete and isinstance(answer, Refuse) and answer.reason is Reason.FAULT:
                 outcome = "failed"
-            session.finished(asked.request, answer, outcome, 0, seconds)
+            if not isinstance(session, Refuse):
+                session.finished(asked.request, answer, outcome, self._received, seconds)
+            self._received = 0
         if complete and asked.keep:
             self._phase = _BETWEEN
             self.deadline = now + IDLE
             return True
-        if complete and (asked.unread or self.incoming.waiting):
+        if asked.unread or (complete and self.incoming.waiting):
             self._linger()
         else:
             self.close(clean=complete)
@@ -468,10 +565,17 @@ class Connection:
 
     def _reject(self, error: ProtocolError) -> None:
         """What came cannot be answered in its order: say so, and end."""
-        self._since = self._server.clock()
-        self._asked = protocol.refused(error.name)
+        refuse = Refuse(Reason.BAD_REQUEST, str(error))
+        self._drop()
+        if self._asked is not None:
+            self._asked = self._asked.but(keep=False, unread=True)
+            if isinstance(self._answer, Keep):
+                refuse = refuse._replace(name=self._answer.name, phone=self._answer.phone)
+        else:
+            self._since = self.server.clock()
+            self._asked = protocol.refused(error.name)
         self.incoming = Incoming()
-        self._begin(Refuse(Reason.BAD_REQUEST, str(error)))
+        self._begin(refuse)
 
     def _cut_short(self, outcome: str, text: str) -> None:
         """A request had begun and will never be complete: that is an event too."""
@@ -485,12 +589,14 @@ class Connection:
         """The deadline has passed."""
         if self.held:
             return self.give_up()
+        if self._task is not None:
+            return self._task.expire()
         if self._asked is not None:
             queued = self._unsent()
             if self._queued < 0 or queued < self._queued:
                 # On a slow line the kernel takes no more for long, and still the client gets on.
                 self._queued = queued
-                self.deadline = self._server.clock() + STALLED / 2
+                self.deadline = self.server.clock() + STALLED / 2
             else:
                 self._finish("timeout")
             return None
@@ -517,9 +623,16 @@ class Connection:
 
     def end(self) -> None:
         """The server stops: what is being sent counts as aborted."""
-        if self._asked is not None:
+        if self._task is not None:
+            self.cut("aborted", "the server stopped")
+        elif self._asked is not None:
             self._finish("aborted")
         self.close()
+
+    @property
+    def committing(self) -> bool:
+        """Whether user data is being kept just now: that is waited for."""
+        return self._task is not None and self._task.committing
 
     @property
     def idle(self) -> bool:
@@ -528,13 +641,17 @@ class Connection:
 
     def report(self) -> dict[str, object]:
         """The running transfer, for the status page; may be called from any thread."""
-        answer = self._answer
+        answer, asked, task = self._answer, self._asked, self._task
         phone = answer.phone if answer is not None else NOBODY
+        if isinstance(answer, Serve):
+            octets, total = self._sent, answer.body.size
+        else:
+            octets = task.octets if task is not None else 0
+            total = max(asked.length, 0) if isinstance(answer, Keep) and asked is not None else 0
         return {
             "id": self.number, "proto": self.client.proto, "peer": self.client.address,
-            "name": answer.name if answer is not None else "", "bytes": self._sent,
-            "total": answer.body.size if isinstance(answer, Serve) else 0, "started": self.started,
-            "mac": phone.mac, "ext": phone.ext, "model": phone.model,
+            "name": answer.name if answer is not None else "", "bytes": octets, "total": total,
+            "started": self.started, "mac": phone.mac, "ext": phone.ext, "model": phone.model,
         }  # fmt: skip
 
     def _linger(self) -> None:
@@ -547,7 +664,7 @@ class Connection:
         if self._ended:
             return self.close()
         self._phase = _LINGERING
-        self.deadline = self._server.clock() + LINGER
+        self.deadline = self.server.clock() + LINGER
         self._watch(True)
         return None
 
@@ -581,4 +698,4 @@ class Connection:
         self._sock.close()
         if not isinstance(self.session, Refuse):
             self.session.close()
-        self._server.closed(self)
+        self.server.closed(self)

@@ -11,20 +11,28 @@ import copy
 import re
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from mv_iptel.library.answers import Reason, Request
+from mv_iptel.http import credentials
+from mv_iptel.http.framing import MAX_BODY, MAX_HEAD, Chunks, Counted, ProtocolError
+from mv_iptel.library.answers import Login, Reason, Request
 from mv_iptel.library.contents import Body
+from mv_iptel.userdata import names
 
-MAX_HEAD = 16 << 10  # octets of request line and header lines together
+if TYPE_CHECKING:
+    from mv_iptel.userdata.store import Stored
+
 MAX_LINES = 100  # header lines
-MAX_BODY = 1 << 20  # octets of a request's body that are read away; what is longer ends the connection
-MAX_CHUNK_LINE = 256  # octets of one chunk-size line
 KEPT_HEADS = 512  # heads whose meaning is remembered,
 KEPT_HEAD = 1 << 10  # if they are not longer than this
 MAX_AGENT = 400  # characters of a User-Agent that are kept
+MAX_MATCH = 1000  # octets of an If-Match that are kept
 
+WRITES = (b"PUT", b"DELETE")  # what is asked at the end of its head, before its body
 ALLOW = "GET, HEAD"
+ALLOW_KEPT = "GET, HEAD, PUT, DELETE"  # for user data
+LOGIN = 'Basic realm="mv-iptel"'  # what a 401 asks for
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 REPLIES: dict[Reason, tuple[int, str]] = {
     Reason.BANNED: (0, ""),  # closed without an answer
@@ -63,7 +71,6 @@ _VERSION = re.compile(rb"HTTP/([0-9]{1,3})\.[0-9]{1,3}", re.IGNORECASE)
 _METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}")
 _AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,15}://[^/?]*")
 _RANGE = re.compile(rb"bytes[ \t]*=[ \t]*([0-9]{0,18})[ \t]*-[ \t]*([0-9]{0,18})", re.IGNORECASE)
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?")
 _MONTHS = {m: n for n, m in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 # The three forms of RFC 9110 section 5.6.7; old browsers added "; length=" behind the date.
 _DATES = (
@@ -71,17 +78,6 @@ _DATES = (
     re.compile(rb"[A-Za-z]{6,9}, (?P<d>[0-9]{2})-(?P<m>[A-Za-z]{3})-(?P<y>[0-9]{2}) (?P<t>[0-9:]{8}) GMT"),
     re.compile(rb"[A-Za-z]{3} (?P<m>[A-Za-z]{3}) (?P<d>[ 0-9][0-9]) (?P<t>[0-9:]{8}) (?P<y>[0-9]{4})"),
 )
-
-
-class ProtocolError(Exception):
-    """These bytes are no HTTP/1.x that can be answered in its order: say 400 and close.
-
-    The text is for the operator; `name` is what was asked for, as far as that was clear.
-    """
-
-    def __init__(self, text: str, name: bytes = b""):
-        super().__init__(text)
-        self.name = name
 
 
 class Asked:
@@ -95,21 +91,28 @@ class Asked:
     request = Request(b"")  # what the library is asked
     version = 11  # 9, 10 or 11
     keep = True  # whether the connection may stay open after the answer
-    login = False  # whether it carried credentials; they themselves are not kept
+    login = False  # whether it carried credentials; what was understood of them is in `request`
     conditional = False  # whether any of the four fields below is there
     ranges = b""
     if_range = b""
     none_match = b""
     since = b""
+    framed = False  # whether it said how long its body is
     length = 0  # octets of the request's body; -1 if it comes in chunks
+    partial = False  # its body is a part of something: it has a Content-Range
     unread = False  # the body was not read: nothing that follows is a request
     continues = False  # it waits for "100 Continue" before it sends its body
+    allow = ALLOW  # the methods that a 405 names
+
+    def but(self, **fields: object) -> Asked:
+        """The same with other values."""
+        asked = copy.copy(self)
+        vars(asked).update(fields)
+        return asked
 
     def last(self) -> Asked:
         """The same as the last request of its connection."""
-        asked = copy.copy(self)
-        asked.keep = False
-        return asked
+        return self.but(keep=False)
 
 
 def refused(name: bytes = b"") -> Asked:
@@ -160,8 +163,11 @@ def _request_line(line: bytes, asked: Asked) -> None:
     asked.keep = asked.version == 11
 
 
-def parse(head: bytes) -> Asked:
-    """The request whose head this is (without the empty line). Raises `ProtocolError`."""
+def parse(head: bytes, channel: str = "plain") -> Asked:
+    """The request whose head this is (without the empty line). Raises `ProtocolError`.
+
+    `channel` is what credentials came over, see `Login`.
+    """
     lines = head.split(b"\n")
     asked = Asked()
     _request_line(lines[0].rstrip(b"\r"), asked)
@@ -172,6 +178,8 @@ def parse(head: bytes) -> Asked:
         raise ProtocolError(f"more than {MAX_LINES} header lines", asked.name)
     length: bytes | None = None
     coding: bytes | None = None
+    match: bytes | None = None
+    login: Login | None = None
     field = b""
     for line in lines[1:]:
         if line[:1] in (b" ", b"\t"):
@@ -211,9 +219,15 @@ def parse(head: bytes) -> Asked:
                 raise ProtocolError("a transfer coding other than chunked", asked.name)
             coding = value
         elif field == b"expect":
-            asked.continues = value.lower() == b"100-continue"
+            # Whoever speaks 1.0 does not know the answer (RFC 9110, 10.1.1).
+            asked.continues = asked.version == 11 and value.lower() == b"100-continue"
         elif field == b"authorization":
             asked.login = True
+            login = credentials.read(value, channel)
+        elif field == b"if-match":
+            match = value if match is None else match + b"," + value
+        elif field == b"content-range":
+            asked.partial = True
         else:
             asked.conditional = True
             if field == b"range":
@@ -230,78 +244,25 @@ def parse(head: bytes) -> Asked:
         if asked.version < 11:
             raise ProtocolError("a transfer coding in HTTP/1.0", asked.name)
         asked.length = -1
+        asked.framed = True
     elif length is not None:
         asked.length = int(length)
+        asked.framed = True
+    if login is not None:
+        asked.request = asked.request._replace(login=login)
+    if asked.method in WRITES:
+        if match is not None and not (match.strip(b", \t") and len(match) <= MAX_MATCH):
+            raise ProtocolError("an If-Match that names nothing, or too much", asked.name)
+        told = match.decode("latin-1") if match else ""
+        asked.request = asked.request._replace(delete=asked.method == b"DELETE", match=told)
     return asked
 
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 _FIELDS = frozenset(
     b"user-agent connection content-length transfer-encoding expect authorization"
-    b" range if-range if-none-match if-modified-since".split()
+    b" range if-range if-none-match if-modified-since if-match content-range".split()
 )
-
-
-class Chunks:
-    """The chunked coding, decoded strictly (RFC 9112 section 7.1): a wrong length is an attack."""
-
-    def __init__(self, limit: int = MAX_BODY):
-        self.done = False
-        self.count = 0  # octets of content so far
-        self.rest = b""  # what came and was not used: behind the end, it belongs to the next message
-        self._limit = limit
-        self._left = 0  # octets of the current chunk still to come
-        self._ending = False  # the chunk's CRLF is due
-        self._trailer = False
-        self._overhead = 0
-
-    @property
-    def over(self) -> bool:
-        """Whether more came than was to be read."""
-        return self.count > self._limit or self._overhead > MAX_HEAD
-
-    def receive(self, data: bytes) -> bytes:
-        """The content in `data`. Raises `ProtocolError`."""
-        data = self.rest + data if self.rest else data
-        at = 0
-        content = []
-        while not self.done and not self.over:
-            if self._left:
-                piece = data[at : at + self._left]
-                if not piece:
-                    break
-                at += len(piece)
-                self._left -= len(piece)
-                self.count += len(piece)
-                self._ending = not self._left
-                content.append(piece)
-                continue
-            if self._ending:
-                if data[at : at + 2] != b"\r\n"[: len(data) - at]:
-                    raise ProtocolError("a chunk is longer than it said")
-                if len(data) - at < 2:
-                    break
-                at += 2
-                self._ending = False
-                continue
-            end = data.find(b"\r\n", at, at + MAX_CHUNK_LINE + 2)
-            if end < 0:
-                if len(data) - at > MAX_CHUNK_LINE:
-                    raise ProtocolError("a chunk without a length")
-                break
-            line = data[at:end]
-            at = end + 2
-            self._overhead += len(line) + 2 if self._trailer or b";" in line else 0
-            if self._trailer:
-                self.done = not line
-                continue
-            size = _CHUNK.fullmatch(line)
-            if size is None:
-                raise ProtocolError("a chunk whose length is no number")
-            self._left = int(size[1], 16)
-            self._trailer = not self._left
-        self.rest = data[at:]
-        return b"".join(content)
 
 
 # Phones of one model ask in the same words, and a set that boots asks for most files twice: what a head
@@ -310,15 +271,19 @@ _seen: dict[bytes, Asked] = {}
 
 
 class Incoming:
-    """What one client sends: bytes in, requests out, in their order."""
+    """What one client sends: bytes in, requests out, in their order.
+
+    A PUT or DELETE is given out with its head, as it is answered before its body may come; then `content` or
+    `give_up` ends its body before the next request. Any other body is read away.
+    """
 
     def __init__(self) -> None:
+        self.channel = "plain"  # what credentials come over, see `Login`
         self._data = b""
         self._scanned = 0  # no end of a head lies before this
         self._versioned = False  # the first line was seen, and is not of HTTP/0.9
         self._asked: Asked | None = None  # its body is still coming
-        self._chunks: Chunks | None = None
-        self._left = 0
+        self._framing: Chunks | Counted | None = None
 
     def receive(self, data: bytes) -> None:
         """Take what came from the client."""
@@ -336,7 +301,7 @@ class Incoming:
 
     @property
     def in_body(self) -> bool:
-        """Whether a request's body is being read away."""
+        """Whether more of a request's body is to come."""
         return self._asked is not None
 
     @property
@@ -345,9 +310,9 @@ class Incoming:
         return self._asked.name if self._asked is not None else self._first(self._data)
 
     def next(self) -> Asked | None:
-        """The next complete request, its body read away; None: more is needed. Raises `ProtocolError`."""
+        """The next request; None: more is needed. Raises `ProtocolError`."""
         if self._asked is not None:
-            return self._body()
+            return self._read_away()
         data = self._data
         if not data:
             return None
@@ -375,7 +340,7 @@ class Incoming:
         self._data = data[beyond:]
         self._scanned = 0
         self._versioned = False
-        asked = parse(data[:end])
+        asked = parse(data[:end], self.channel)
         if asked.length or asked.version == 9:
             return self._begin(asked)
         if not self._data and len(data) <= KEPT_HEAD and not (asked.login or asked.conditional):
@@ -410,48 +375,63 @@ class Incoming:
         return words[1] if len(words) > 1 else b""
 
     def _begin(self, asked: Asked) -> Asked | None:
-        """Read a request's body away, or give that up at once."""
+        """Give a request out before its body, or read that away, or give it up at once."""
         if asked.version == 9:  # it has no lines behind the first; whatever came is not for us
             self._data = b""
             return asked
-        if asked.continues or asked.length > MAX_BODY:
+        write = asked.method in WRITES
+        if not write and (asked.continues or asked.length > MAX_BODY):
+            asked.unread = True  # not given out yet, and not remembered: it has a body
             return self._give_up(asked)
         self._asked = asked
-        self._left = asked.length
-        self._chunks = Chunks() if asked.length < 0 else None
-        return self._body()
+        limit = 1 << 62 if write else MAX_BODY
+        self._framing = Chunks(limit) if asked.length < 0 else Counted(asked.length)
+        return asked if write else self._read_away()
+
+    def _read_away(self) -> Asked | None:
+        asked, framing = self._asked, self._framing
+        assert asked is not None and framing is not None
+        self._decode()
+        if framing.over:
+            asked.unread = True
+            return self._give_up(asked)
+        return None if self._asked is not None else asked
 
     def _give_up(self, asked: Asked) -> Asked:
-        asked.unread = True  # not given out yet, and not remembered: it has a body
         asked.keep = False
-        self._asked = self._chunks = None
-        self._data = b""
+        self.give_up()
         return asked
 
-    def _body(self) -> Asked | None:
-        asked = self._asked
-        assert asked is not None
-        if self._chunks is not None:
-            data, self._data = self._data, b""
-            try:
-                self._chunks.receive(data)
-            except ProtocolError as error:
-                error.name = asked.name
-                raise
-            if self._chunks.over:
-                return self._give_up(asked)
-            if not self._chunks.done:
-                return None
-            self._data = self._chunks.rest
-        else:
-            have = len(self._data)
-            if have < self._left:
-                self._left -= have
-                self._data = b""
-                return None
-            self._data = self._data[self._left :]
-        self._asked = self._chunks = None
-        return asked
+    def give_up(self) -> None:
+        """Read no more of the body; nothing that follows is a request."""
+        self._asked = self._framing = None
+        self._data = b""
+
+    def content(self) -> bytes:
+        """What has come of the body of the request that was given out; `in_body` says whether more is due.
+
+        Raises `ProtocolError`.
+        """
+        asked, framing = self._asked, self._framing
+        assert asked is not None and framing is not None
+        content = self._decode()
+        if framing.over:
+            raise ProtocolError("a body with trailers or extensions without end", asked.name)
+        return content
+
+    def _decode(self) -> bytes:
+        asked, framing = self._asked, self._framing
+        assert asked is not None and framing is not None
+        data, self._data = self._data, b""
+        try:
+            content = framing.receive(data)
+        except ProtocolError as error:
+            error.name = asked.name
+            raise
+        if framing.done:
+            self._data = framing.rest
+            self._asked = self._framing = None
+        return content
 
 
 # --- the server's half: answering --------------------------------------------------------------
@@ -536,6 +516,8 @@ def _lasting(asked: Asked, body: Body, part: Part) -> bytes:
     elif part.status == 304:
         length = f"Content-Length: {body.size}\r\n"  # of what a 200 would have carried (RFC 9110, 8.6)
     kind = TYPES.get(body.name.rpartition(".")[2].lower(), "application/octet-stream")
+    if names.parse(body.name):  # user data is for its user only
+        length += "Cache-Control: no-store\r\n"
     return (
         f"Content-Type: {kind}\r\n{length}"
         f"Last-Modified: {formatdate(int(body.mtime), usegmt=True)}\r\n"
@@ -593,9 +575,9 @@ def refusal(asked: Asked, reason: Reason, now: float, retry: int = 0) -> bytes:
         return b""
     extra = f"Retry-After: {retry}\r\n" if retry else ""
     if status == 405:
-        extra += f"Allow: {ALLOW}\r\n"
+        extra += f"Allow: {asked.allow}\r\n"
     elif status == 401:
-        extra += 'WWW-Authenticate: Basic realm="backup"\r\n'
+        extra += f"WWW-Authenticate: {LOGIN}\r\n"
     text = phrase + "\n"
     lines = (
         f"Content-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
@@ -604,6 +586,16 @@ def refusal(asked: Asked, reason: Reason, now: float, retry: int = 0) -> bytes:
     if asked.method != b"HEAD":
         lines += text
     return f"HTTP/1.1 {status} {phrase}\r\n".encode() + _Date.at(now) + lines.encode()
+
+
+def stored(asked: Asked, kept: Stored, now: float) -> bytes:
+    """The whole answer to user data that was kept or removed; `now` as above."""
+    etag = f'ETag: "{kept.etag}"\r\n' if kept.etag else ""
+    if kept.created:
+        status, lines = b"HTTP/1.1 201 Created\r\n", "Content-Length: 0\r\n"
+    else:
+        status, lines = b"HTTP/1.1 204 No Content\r\n", ""
+    return status + _Date.at(now) + f"{lines}{etag}{_link(asked)}\r\n".encode()
 
 
 # --- the client's half -------------------------------------------------------------------------

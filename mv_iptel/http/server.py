@@ -24,6 +24,7 @@ ACCEPTED = 64  # connections taken in one turn of the loop
 SWEEP = 1.0  # seconds between two looks at the deadlines
 MAX_HELD = 256  # requests that wait for a slot at once
 MAX_TURNED_AWAY = 64  # connections that wait for their 503 at once; beyond it they are closed
+COMMITS = 30.0  # seconds that user data which is being kept gets at a stop, beyond the grace
 MAX_ACTIVE = 500  # transfers told to the status page
 RETRY_AFTER = (1, 60)  # seconds, the least and the most that a refused client is told to wait
 
@@ -158,6 +159,14 @@ class Server:
         if self._connections and grace > 0:
             try:
                 await asyncio.wait_for(self._quiet.wait(), grace)
+            except TimeoutError:
+                pass
+        with self.poller.lock:
+            for connection in [c for c in self._connections if not c.committing]:
+                connection.end()
+        if self._connections:  # a phone that is told nothing does not know whether its data is kept
+            try:
+                await asyncio.wait_for(self._quiet.wait(), COMMITS)
             except TimeoutError:
                 pass
         with self.poller.lock:

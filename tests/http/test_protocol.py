@@ -12,27 +12,64 @@ from hypothesis import strategies as st
 from mv_iptel.http import protocol
 from mv_iptel.http.protocol import MAX_BODY, MAX_HEAD, REPLIES, Asked, Chunks, Incoming, ProtocolError, Reply
 from mv_iptel.library import Body, Reason
+from mv_iptel.library.answers import Login
+from mv_iptel.userdata.store import Stored
 
 NOW = 1_700_000_000.0
 
 
+class Feed:
+    """What comes from one client: complete requests in `found`, the bodies of writes in `bodies`."""
+
+    def __init__(self) -> None:
+        self.incoming = Incoming()
+        self.found: list[Asked | str] = []
+        self.bodies: list[bytes] = []
+        self.ended = False
+        self._write: Asked | None = None  # given out, its body still coming
+
+    def receive(self, data: bytes) -> None:
+        self.incoming.receive(data)
+        while not self.ended:
+            try:
+                asked = self._next()
+            except ProtocolError as error:
+                self.found.append(f"error: {error}")
+                self.ended = True
+                return
+            if asked is None:
+                return
+            self.found.append(asked)
+            self.ended = not asked.keep
+
+    def _next(self) -> Asked | None:
+        incoming = self.incoming
+        if self._write is None:
+            asked = incoming.next()
+            if asked is None or not incoming.in_body:
+                return asked
+            assert asked.request.write
+            self._write = asked
+            self.bodies.append(b"")
+        self.bodies[-1] += incoming.content()
+        if incoming.in_body:
+            return None
+        asked, self._write = self._write, None
+        return asked
+
+
 def read(data: bytes, step: int = 0) -> list[Asked | str]:
     """Every request in `data`, fed whole or in pieces of `step` octets, up to the first that ends it."""
-    incoming = Incoming()
-    found: list[Asked | str] = []
+    return feed(data, step).found
+
+
+def feed(data: bytes, step: int = 0) -> Feed:
+    """The same, with the bodies."""
+    one = Feed()
     for at in range(0, len(data), step or max(1, len(data))):
-        incoming.receive(data[at : at + (step or len(data))])
-        while True:
-            try:
-                asked = incoming.next()
-            except ProtocolError as error:
-                return [*found, f"error: {error}"]
-            if asked is None:
-                break
-            found.append(asked)
-            if not asked.keep:
-                return found
-    return found
+        if not one.ended:
+            one.receive(data[at : at + (step or len(data))])
+    return one
 
 
 def one(data: bytes) -> Asked:
@@ -215,29 +252,101 @@ def test_requests_behind_each_other_keep_their_order_however_they_are_cut(step):
 def test_cut_at_every_octet():
     whole = [vars(asked) for asked in read(PIPELINE)]
     for at in range(1, len(PIPELINE)):
-        incoming, found = Incoming(), []
+        cut = Feed()
         for piece in (PIPELINE[:at], PIPELINE[at:]):
-            incoming.receive(piece)
-            while (not found or found[-1].keep) and (asked := incoming.next()) is not None:
-                found.append(asked)
-        assert [vars(asked) for asked in found] == whole, at
+            cut.receive(piece)
+        assert [vars(asked) for asked in cut.found] == whole, at
+        assert cut.bodies == [b"GET /no HTTP/1.1\r\nHost: s\r", b"abc" + b"z" * 26], at
 
 
-def test_a_body_that_waits_for_leave_is_not_waited_for():
-    asked = one(b"PUT /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+@pytest.mark.parametrize("method", [b"PUT", b"DELETE"])
+def test_a_write_is_given_out_before_its_body(method):
+    """It is decided on before a body may come."""
+    head = method + b" /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+    for step in (len(head), 1):
+        incoming = Incoming()
+        for at in range(0, len(head), step):
+            assert incoming.next() is None
+            incoming.receive(head[at : at + step])
+        asked = incoming.next()
+        assert (asked.method, asked.continues, asked.unread, asked.keep) == (method, True, False, True)
+        assert (asked.framed, asked.length, asked.request.delete) == (True, 9, method == b"DELETE")
+        assert incoming.in_body and incoming.content() == b""
+        incoming.receive(b"123456")
+        assert (incoming.content(), incoming.in_body) == (b"123456", True)
+        incoming.receive(b"789GET /b HTTP/1.1\r\n\r\n")
+        assert (incoming.content(), incoming.in_body) == (b"789", False)
+        assert incoming.next().name == b"/b"
+
+
+def test_a_body_that_is_given_up_ends_everything():
+    incoming = Incoming()
+    incoming.receive(b"PUT /a HTTP/1.1\r\nContent-Length: 9\r\n\r\n12345")
+    assert incoming.next().name == b"/a"
+    incoming.give_up()
+    assert (incoming.in_body, incoming.waiting, incoming.begun) == (False, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("lines", "framed", "length"),
+    [(b"", False, 0), (b"Content-Length: 0\r\n", True, 0), (b"Transfer-Encoding: chunked\r\n", True, -1)],
+)
+def test_whether_a_write_says_how_long_it_is(lines, framed, length):
+    incoming = Incoming()
+    incoming.receive(b"PUT /a HTTP/1.1\r\n" + lines + b"\r\n")
+    asked = incoming.next()
+    assert (asked.framed, asked.length, incoming.in_body) == (framed, length, length != 0)
+
+
+def test_nobody_who_speaks_1_0_is_told_to_go_on():
+    asked = one(b"PUT /a HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx")
+    assert asked.continues is False
+
+
+@pytest.mark.parametrize(
+    ("lines", "match"),
+    [
+        (b"", ""),
+        (b'If-Match: "0123456789"\r\n', '"0123456789"'),
+        (b"if-match:*\r\n", "*"),
+        (b'If-Match: "a", "b"\r\nIf-Match: W/"c"\r\n', '"a", "b",W/"c"'),
+    ],
+)
+def test_what_a_write_must_match(lines, match):
+    for method in (b"PUT", b"DELETE"):
+        asked = one(method + b" /a HTTP/1.1\r\n" + lines + b"Content-Length: 0\r\n\r\n")
+        assert asked.request.match == match
+    assert one(b"GET /a HTTP/1.1\r\n" + lines + b"\r\n").request.match == ""
+
+
+@pytest.mark.parametrize("value", [b"", b" , ", b'"' + b"x" * protocol.MAX_MATCH + b'"'])
+def test_a_match_that_is_none_is_not_taken_for_leave(value):
+    """To go on without it would overwrite what the client wanted to keep."""
+    (error,) = read(b"PUT /a HTTP/1.1\r\nIf-Match: " + value + b"\r\nContent-Length: 0\r\n\r\n")
+    assert "If-Match" in error
+
+
+def test_a_part_of_something():
+    asked = one(b"PUT /a HTTP/1.1\r\nContent-Range: bytes 0-1/5\r\nContent-Length: 2\r\n\r\nab")
+    assert asked.partial
+    assert not one(b"PUT /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nab").partial
+
+
+def test_another_body_that_waits_for_leave_is_not_waited_for():
+    asked = one(b"POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
     assert (asked.unread, asked.keep) == (True, False)
 
 
 @pytest.mark.parametrize("length", [MAX_BODY, MAX_BODY + 1])
 def test_a_body_is_read_away_up_to_a_limit(length):
-    data = b"PUT /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % length
+    data = b"POST /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % length
     found = read(data + b"x" * length, 100_000)
     assert [(asked.unread, asked.keep) for asked in found] == [(length > MAX_BODY, length <= MAX_BODY)]
 
 
 def test_chunks_are_read_away_up_to_a_limit():
     data = (
-        b"PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         + (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 17
     )
     (asked,) = read(data, 100_000)
@@ -245,17 +354,32 @@ def test_chunks_are_read_away_up_to_a_limit():
 
 
 def test_trailers_without_end_are_given_up():
-    data = b"PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 4000
-    (asked,) = read(data, 1000)
+    data = b" /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 4000
+    (asked,) = read(b"POST" + data, 1000)
     assert (asked.unread, asked.keep) == (True, False)
+    (error,) = read(b"PUT" + data, 1000)
+    assert "without end" in error
 
 
-def test_credentials_are_noticed_and_not_kept():
+@pytest.mark.parametrize("method", [b"GET", b"PUT", b"DELETE"])
+def test_credentials_are_read_and_not_kept(method):
     secret = b"QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
-    asked = one(b"GET /a HTTP/1.1\r\nAuthorization: Basic " + secret + b"\r\n\r\n")
+    head = method + b" /a HTTP/1.1\r\nAuthorization: Basic " + secret + b"\r\n\r\n"
+    asked = one(head)
     assert asked.login
-    assert secret.decode() not in repr(vars(asked))
+    assert asked.request.login == Login("Aladdin", "open sesame", "plain")
+    for told in (secret.decode(), "open sesame"):
+        assert told not in repr(vars(asked))
     assert not any(secret in head for head in protocol._seen)
+    incoming = Incoming()
+    incoming.channel = "null"
+    incoming.receive(head)
+    assert incoming.next().request.login.channel == "null"
+
+
+def test_credentials_that_are_none_are_noticed_too():
+    asked = one(b"GET /a HTTP/1.1\r\nAuthorization: Digest username=x\r\n\r\n")
+    assert (asked.login, asked.request.login) == (True, None)
 
 
 def test_equal_heads_are_read_once_and_stay_as_they_are():
@@ -277,7 +401,8 @@ def test_remembered_heads_are_bounded():
 WORDS = st.sampled_from([
     b"GET ", b"get", b"PUT /x", b" HTTP/1.1", b"HTTP/1.0", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t",
     b":", b"Content-Length", b"Transfer-Encoding", b"chunked", b"5", b"0", b"Expect: 100-continue",
-    b"Range: bytes=0-1", b"Connection: close", b"http://s/", b"?", b"\x00", b"\xff", b"ffffffff\r\n", b";",
+    b"Range: bytes=0-1", b"Connection: close", b"DELETE /x", b"Content-Range: x", b"If-Match: *",
+    b"Authorization: Basic eDp5", b"http://s/", b"?", b"\x00", b"\xff", b"ffffffff\r\n", b";",
 ])  # fmt: skip
 
 
@@ -288,14 +413,9 @@ def test_any_octets_end_in_a_request_or_a_protocol_error(data, step):
     assert [x if isinstance(x, str) else vars(x) for x in whole][:-1] == [
         x if isinstance(x, str) else vars(x) for x in cut
     ][: max(0, len(whole) - 1)]
-    incoming = Incoming()
-    incoming.receive(data)
-    try:
-        while (asked := incoming.next()) is not None and asked.keep:
-            assert asked.name
-    except ProtocolError as error:
-        assert str(error)
-    assert incoming.waiting <= len(data)
+    fed = feed(data)
+    assert all(found if isinstance(found, str) else found.name for found in fed.found)
+    assert fed.incoming.waiting + sum(map(len, fed.bodies)) <= len(data)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=8), st.integers(1, 30), st.binary(max_size=10))
@@ -492,7 +612,50 @@ def test_what_some_refusals_add():
     asked = Asked()
     assert lines_of(protocol.refusal(asked, Reason.READ_ONLY, NOW))["allow"] == "GET, HEAD"
     assert lines_of(protocol.refusal(asked, Reason.NO_SLOT, NOW, retry=7))["retry-after"] == "7"
-    assert lines_of(protocol.refusal(asked, Reason.NEED_LOGIN, NOW))["www-authenticate"].startswith("Basic ")
+    for reason in (Reason.NEED_LOGIN, Reason.BAD_LOGIN):
+        told = lines_of(protocol.refusal(asked, reason, NOW))["www-authenticate"]
+        assert told == 'Basic realm="mv-iptel"'
+    kept = asked.but(allow=protocol.ALLOW_KEPT)
+    assert lines_of(protocol.refusal(kept, Reason.READ_ONLY, NOW))["allow"] == "GET, HEAD, PUT, DELETE"
+    assert (asked.allow, asked.last().keep, asked.keep) == ("GET, HEAD", False, True)
+
+
+def test_user_data_is_not_kept_by_anybody_on_the_way(tmp_path):
+    for name, kept in [("1234_96xxdata.txt", True), ("96xxdata.txt.bin", False), ("a.txt", False)]:
+        path = tmp_path / name
+        path.write_bytes(b"x")
+        fd = os.open(path, os.O_RDONLY)
+        data = Body(fd, os.fstat(fd), name, str(path))
+        os.close(fd)
+        for asked in (Asked(), asking(ranges=b"bytes=0-0"), asking(none_match=b"*")):
+            found = lines_of(protocol.head(asked, data, protocol.select(asked, data), NOW))
+            assert (found.get("cache-control") == "no-store") is kept
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"created": True}, {"status": "201 Created", "content-length": "0", "etag": '"0123456789"'}),
+        ({}, {"status": "204 No Content", "etag": '"0123456789"'}),
+        ({"same": True}, {"status": "204 No Content", "etag": '"0123456789"'}),
+        ({"removed": True, "etag": ""}, {"status": "204 No Content"}),
+    ],
+)
+def test_what_became_of_user_data(fields, said):
+    kept = Stored(
+        "1_96xxdata.txt",
+        "/x",
+        5,
+        **{"created": False, "same": False, "etag": "0123456789"} | fields,
+        sha256="",
+    )
+    for version, keep, link in [(11, True, None), (11, False, "close"), (10, True, "keep-alive")]:
+        told = protocol.stored(Asked().but(version=version, keep=keep), kept, NOW)
+        found = lines_of(told)
+        assert found.pop("connection", None) == link
+        assert found.pop("date") == "Tue, 14 Nov 2023 22:13:20 GMT"
+        assert found == said
+        assert told.endswith(b"\r\n\r\n")
 
 
 def test_a_refused_head_has_no_body():
