@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import secrets
 import stat
 import threading
@@ -29,6 +31,9 @@ _READ = (os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0
          | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))  # fmt: skip
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
+_PART = re.compile(r"\..+\.[0-9a-f]{8}\.part\Z")
+_lasting: set[Path] = set()
+_open: set[Path] = set()  # what this process is writing aside
 _turn = threading.Lock()  # the threads of one process do not poll against each other
 
 
@@ -70,6 +75,14 @@ def open_file(path: Path) -> int:
     return fd
 
 
+def hash_of(fd: int) -> str:
+    """The sha256, in hex, of an open file."""
+    told = hashlib.sha256()
+    while data := os.read(fd, 1 << 20):
+        told.update(data)
+    return told.hexdigest()
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder last. Only POSIX can."""
     if os.name != "posix":
@@ -82,7 +95,7 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> bool:
-    """Make a folder and its missing parents, and make them last. False: it was there.
+    """Make a folder and its missing parents. False: it was there.
 
     Each gets the rights and, where root makes it, the owner of the one above: what root's command made, the
     service must be able to write to.
@@ -93,16 +106,21 @@ def make_folder(path: Path) -> bool:
         return False
     except FileNotFoundError:
         make_folder(path.parent)
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            return False
+        return make_folder(path)
     above = os.stat(path.parent)
     own_like(path, above)
     with suppress(OSError):
         os.chmod(path, stat.S_IMODE(above.st_mode) & 0o2770 | 0o700)
-    sync_folder(path.parent)
     return True
+
+
+def lasting_folder(path: Path) -> None:
+    """Make a folder, and make its name last: at most once in a process, for a crash may have come before."""
+    if make_folder(path) or path not in _lasting:
+        for above in (path.parent, path.parent.parent):
+            with suppress(PermissionError):  # not ours, so it was not made by us
+                sync_folder(above)
+        _lasting.add(path)
 
 
 def own_like(file: Path | int, model: os.stat_result) -> None:
@@ -115,19 +133,24 @@ def own_like(file: Path | int, model: os.stat_result) -> None:
 @contextmanager
 def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold `var/lock` against the other processes. Raises OSError when somebody keeps it for `seconds`."""
-    with _turn:
+    end = time.monotonic() + seconds
+    kept = OSError(errno.ETIMEDOUT, "somebody keeps this lock", os.fspath(path))
+    if not _turn.acquire(timeout=seconds):
+        raise kept
+    try:
         fd = _open_lock(path)
         try:
-            end = time.monotonic() + seconds
             pause = 0.001
             while not _take(fd):
                 if time.monotonic() > end:
-                    raise OSError(errno.ETIMEDOUT, "another process keeps this lock", os.fspath(path))
+                    raise kept
                 time.sleep(pause)
                 pause = min(2 * pause, 0.05)
             yield
         finally:
             os.close(fd)  # gives the lock back
+    finally:
+        _turn.release()
 
 
 def _open_lock(path: Path) -> int:
@@ -157,6 +180,23 @@ def _take(fd: int) -> bool:
     return True
 
 
+def remove_parts(folder: Path, before: float) -> int:
+    """Remove what a crash left half written in a folder: files of our own form, older than `before`."""
+    gone = 0
+    try:
+        names = [name for name in os.listdir(folder) if _PART.match(name)]
+    except OSError:
+        return 0
+    for name in names:
+        path = folder / name
+        with suppress(OSError):
+            found = look(path)
+            if found is not None and found.st_mtime < before and path not in _open:
+                os.unlink(path)
+                gone += 1
+    return gone
+
+
 class Aside:
     """A file that is being written beside its target: `.<name>.<8 hex>.part`. Raises OSError, never half."""
 
@@ -166,22 +206,16 @@ class Aside:
         try:
             self._fd = os.open(self.path, _ASIDE, 0o600)
         except FileNotFoundError:
-            make_folder(target.parent)
+            lasting_folder(target.parent)
             self._fd = os.open(self.path, _ASIDE, 0o600)
+
+        _open.add(self.path)
 
     def write(self, data: bytes) -> None:
         """Append all of it."""
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]
-
-    def read(self) -> bytes:
-        """What was written."""
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        parts = []
-        while data := os.read(self._fd, 1 << 20):
-            parts.append(data)
-        return b"".join(parts)
 
     def finish(self, mtime_ns: int, like: os.stat_result | None = None) -> None:
         """Give it its rights and its time, and make it last. May be called again with another time."""
@@ -197,13 +231,16 @@ class Aside:
         found = os.fstat(self._fd)
         self._close()  # Windows renames no open file
         os.replace(self.path, self.target)
+        _open.discard(self.path)
         return found
 
     def discard(self) -> None:
         """Remove it, if it was not placed. May be called again."""
         self._close()
-        with suppress(OSError):
-            os.unlink(self.path)
+        if self.path in _open:
+            with suppress(OSError):
+                os.unlink(self.path)
+            _open.discard(self.path)
 
     def _close(self) -> None:
         fd, self._fd = self._fd, -1

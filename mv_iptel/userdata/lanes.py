@@ -47,6 +47,18 @@ class Lanes:
                 self._change.notify()
             return True
 
+    def do(self, name: str, job: Job) -> bool:
+        """Run `job` in its turn, and come back when it has run. Not for a job."""
+        ended = threading.Event()
+
+        def then() -> None:
+            try:
+                job()
+            finally:
+                ended.set()
+
+        return self.run(name, then) and ended.wait()
+
     def close(self) -> None:
         """Take no more jobs; come back when all that were taken have run."""
         with self._change:

@@ -6,21 +6,28 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mv_iptel.events import Event, Notice
 from mv_iptel.library.answers import Reason, Refuse
 from mv_iptel.library.contents import etag_of
-from mv_iptel.userdata.disk import Aside, look, refusal
+from mv_iptel.userdata.care import Care, give_way, lane_of, prune
+from mv_iptel.userdata.disk import Aside, look, refusal, remove_parts
+from mv_iptel.userdata.history import Change, append, latest
 from mv_iptel.userdata.lanes import Lanes
 from mv_iptel.userdata.names import Kept
-from mv_iptel.userdata.swap import Places, swap, unmet
+from mv_iptel.userdata.quota import Ledger
+from mv_iptel.userdata.swap import Places, Swapped, swap, unmet
+from mv_iptel.userdata.versions import folder_of
 
 if TYPE_CHECKING:
     from mv_iptel.config import Config
 
 THREADS = 8  # commits at once: they wait for the disk, and their syncs share its work
+SAY_AGAIN = 3600.0  # seconds before the same notice is repeated
+ADMINISTRATORS = ("restore", "superuser")  # who may do anything without being suspicious
 SPILL = 64 << 10  # octets of an upload that wait in memory; most backups are smaller than that
 
 
@@ -50,6 +57,11 @@ class Stored(NamedTuple):
 Outcome = Stored | Refuse
 
 
+def shrank(old: int, new: int) -> bool:
+    """Whether a change of size looks like a loss: to nothing, or below a tenth of what was no trifle."""
+    return new == 0 < old or new < old / 10 >= 20
+
+
 class Draft:
     """A change that is being prepared: filled, then committed or aborted. One thread at a time uses it.
 
@@ -57,12 +69,13 @@ class Draft:
     """
 
     __slots__ = ("_aside", "_ended", "_parts", "_refuse", "_sha", "_store", "_waiting", "also", "file",
-                 "kept", "match", "origin", "remove", "size")  # fmt: skip
+                 "kept", "match", "most", "origin", "remove", "size")  # fmt: skip
 
     def __init__(self, store: Store, kept: Kept, origin: Origin, match: str, remove: bool):
         self.kept, self.origin, self.match, self.remove = kept, origin, match, remove
         self.file = os.fspath(store.places(kept.file).current)
         self.size = 0
+        self.most = store.config.http.max_backup_bytes
         # Run on the store's thread once the content is safe on the disk, before it takes its place and `done`
         # is called. If it raises, nothing is changed.
         self.also: Callable[[], None] | None = None
@@ -81,9 +94,8 @@ class Draft:
         if self._refuse is not None:
             return self._refuse
         self.size += len(data)
-        most = self._store.config.http.max_backup_bytes
-        if self.size > most:
-            self._refuse = Refuse(Reason.TOO_BIG, f"{self.kept.file}: more than MaxBackupBytes ({most})")
+        if self.size > self.most:
+            self._refuse = Refuse(Reason.TOO_BIG, f"{self.file}: more than MaxBackupBytes ({self.most})")
         else:
             self._parts.append(bytes(data))
             self._waiting += len(data)
@@ -95,12 +107,13 @@ class Draft:
 
     def commit(self, done: Callable[[Outcome], None]) -> None:
         """Make it so. `done` is called on a thread of the store's, after everything was synced."""
-        if self._ended or not self._store.take(self, done):
-            done(
-                self._refuse or Refuse(Reason.FAULT, f"{self.file}: the store is closed, or the draft ended")
-            )
-            self.abort()
+        if self._ended:
+            done(Refuse(Reason.FAULT, f"{self.file}: the draft has ended"))
+            return
         self._ended = True
+        if not self._store.take(self, done):
+            self._forget()
+            done(Refuse(Reason.FAULT, f"{self.file}: the store is closed"))
 
     def abort(self) -> None:
         """Forget it. May be called at any time and again; after `commit` it does nothing."""
@@ -108,8 +121,9 @@ class Draft:
             self._ended = True
             self._forget()
 
-    def hand_over(self) -> tuple[Aside | None, str] | Refuse:
-        """Everything written aside, and its sha256. For the store, on its thread."""
+    def hand_over(self, refuse: Refuse | None) -> tuple[Aside | None, str] | Refuse:
+        """Everything written aside, and its sha256, unless `refuse` forbids. For the store, on its thread."""
+        self._refuse = self._refuse or refuse
         if self._refuse is None and not self.remove:
             self._refuse = self._spill()
         if self._refuse is not None:
@@ -122,7 +136,7 @@ class Draft:
         parts, self._parts, self._waiting = self._parts, [], 0
         try:
             if self._aside is None:
-                self._aside = self._store.aside(Path(self.file))
+                self._aside = Aside(Path(self.file))
             for part in parts:
                 self._sha.update(part)
                 self._aside.write(part)
@@ -138,10 +152,10 @@ class Draft:
 
 
 class Store:
-    """Everything that phones gave to keep: current files, versions, archive. Nothing is done before `open`.
+    """Everything that phones gave to keep: current files, versions, archive.
 
     `now` is the time of day: it dates contents and decides what is too old. All methods may be called from
-    any thread.
+    any thread. Nothing touches the disk before `open`, or the first draft.
     """
 
     def __init__(
@@ -152,17 +166,39 @@ class Store:
         self.listeners: list[Callable[[Stored, Origin], None]] = []
         self._publish = publish
         self._now = now
+        self._born = time.time()  # the file system's clock, whatever `now` says
+        self._ledger = Ledger(config)
         self._lanes = Lanes(THREADS, "userdata", self._fault)
+        self._care = Care(self._lanes, self._say, now, self._born)
+        self._said: dict[tuple[str, str], float] = {}
 
     def configure(self, config: Config) -> None:
         """Go on by a changed configuration; what is being committed ends by the old one."""
+        moved = config.http.backup_dir != self.config.http.backup_dir or config.home != self.config.home
         self.config = config
+        if moved:
+            self._ledger = Ledger(config)
+        self._ledger.config = config
+        self._care.configure(config, self._ledger)
+
+    def refresh(self) -> None:
+        """Count anew, soon: another process has changed something."""
+        self._care.configure(self.config, self._ledger)
 
     def open(self) -> None:
-        """At the server's start: mend what a crash left, count what is there, start the daily care."""
+        """At the server's start: remove what a crash left, and begin the daily care on a thread of its own."""
+        remove_parts(self.config.http.backup_dir, self._born)
+        self.refresh()
+        self._care.start()
+
+    def tidy(self) -> None:
+        """A round of that care at once; comes back when it is done."""
+        self.refresh()
+        self._care.round()
 
     def close(self) -> None:
         """Take no more; come back when the commits that were taken have ended."""
+        self._care.stop()
         self._lanes.close()
 
     def draft(self, kept: Kept, origin: Origin, match: str = "") -> Draft | Refuse:
@@ -174,21 +210,16 @@ class Store:
         return self._early(kept, match, remove=True) or Draft(self, kept, origin, match, True)
 
     def counts(self) -> dict[str, int]:
-        """How much is kept: files, versions (archive too), bytes."""
-        return {"files": 0, "versions": 0, "bytes": 0}
+        """How much is kept: files, versions (the archive's too), bytes."""
+        return self._ledger.counts()
 
     def places(self, file: str) -> Places:
         """Where the data of this canonical name lies."""
-        home = self.config.home
-        return Places(self.config.http.backup_dir / file, home.var / "versions" / file, home.lock)
-
-    def aside(self, target: Path) -> Aside:
-        """A new file beside `target`. For drafts."""
-        return Aside(target)
+        return Places(self.config.http.backup_dir / file, folder_of(self.config, file), self.config.home.lock)
 
     def take(self, draft: Draft, done: Callable[[Outcome], None]) -> bool:
         """Commit a draft in its turn. False: the store is closed. For drafts."""
-        return self._lanes.run(draft.kept.file, lambda: self._answer(draft, done))
+        return self._lanes.run(lane_of(draft.kept), lambda: self._answer(draft, done))
 
     def _early(self, kept: Kept, match: str, remove: bool = False) -> Refuse | None:
         """What can be said at once; the commit looks again."""
@@ -204,29 +235,130 @@ class Store:
     def _answer(self, draft: Draft, done: Callable[[Outcome], None]) -> None:
         try:
             outcome = self._commit(draft)
+        except OSError as error:
+            outcome = refusal(error, Path(draft.file))
         except Exception as fault:
             self._fault(fault)
             outcome = Refuse(Reason.FAULT, f"{draft.file}: {type(fault).__name__}")
-        done(outcome)
+        if isinstance(outcome, Refuse):
+            draft.hand_over(outcome)  # what was written is forgotten, wherever it failed
+        try:
+            done(outcome)
+        except Exception as fault:
+            self._fault(fault)
         if isinstance(outcome, Stored) and not outcome.same:
             for listener in self.listeners:
-                listener(outcome, draft.origin)
+                try:
+                    listener(outcome, draft.origin)
+                except Exception as fault:
+                    self._fault(fault)
 
     def _commit(self, draft: Draft) -> Outcome:
-        file, places = draft.kept.file, self.places(draft.kept.file)
-        ready = draft.hand_over()
-        if isinstance(ready, Refuse):
-            return ready
-        aside, sha256 = ready
-        swapped = swap(places, aside, "" if aside is None else sha256, draft.match, draft.also, self._now)
-        if isinstance(swapped, Refuse):
-            return swapped
-        path = os.fspath(places.current)
-        if swapped.new is None:
-            return Stored(file, path, 0, False, False, "", True)
-        etag = etag_of(file, swapped.new)
-        return Stored(file, path, draft.size, swapped.old is None, swapped.same, sha256, etag=etag)
+        config, ledger, kept = self.config, self._ledger, draft.kept
+        with ledger.room(kept, draft.size) as refuse:
+            if refuse is not None:
+                about = f"refused {kept.ext or kept.file}"
+                self._say("userdata-quota", f"{kept.file} was refused: {refuse.detail}", "warning", about)
+            ready = draft.hand_over(refuse)
+            if isinstance(ready, Refuse):
+                return ready
+            aside, sha256 = ready
+            places = Places(Path(draft.file), folder_of(config, kept.file), config.home.lock)
+            swapped = swap(places, aside, sha256, draft.match, draft.also, self._now)
+            if isinstance(swapped, Refuse):
+                return swapped
+            if not swapped.same:
+                with suppress(OSError):  # what is done is done; the daily count tells it
+                    ledger.count(kept.file)
+        removed = swapped.new is None
+        stored = Stored(
+            kept.file,
+            draft.file,
+            draft.size,
+            created=swapped.old is None,
+            same=swapped.same,
+            sha256="" if removed else sha256,
+            removed=removed,
+            etag="" if swapped.new is None else etag_of(kept.file, swapped.new),
+        )
+        if not swapped.same:
+            self._note(places, stored, draft.origin, swapped)
+            self._make_room(config, ledger, kept)
+        return stored
+
+    def _note(self, places: Places, stored: Stored, origin: Origin, swapped: Swapped) -> None:
+        """Write the change down, and tell what is suspicious about it."""
+        told = latest(places.versions)
+        at, op = round(self._now(), 6), "delete" if stored.removed else "store"
+        if origin.how == "restore":
+            op = "restore"
+        try:
+            append(places.versions, Change(at, op, stored.sha256[:8], stored.size, *origin))
+        except OSError as error:
+            self._say("userdata-history", f"{error.filename or places.versions}: {error.strerror}", "warning")
+        if origin.how in ADMINISTRATORS:
+            return
+        old = -1 if swapped.old is None else swapped.old.st_size
+        if not stored.removed and shrank(old, stored.size):
+            text = f"{stored.name} shrank from {old} to {stored.size} octets; the old content is a version"
+            self._publish(
+                Notice(
+                    "userdata-shrunk", f"{text}: {swapped.version}", source=stored.file, peer=origin.address
+                )
+            )
+        before = next((one for one in told if one.address and one.how not in ADMINISTRATORS), None)
+        if before is not None and origin.address and origin.address != before.address:
+            level = "info" if origin.how in ("snmp", "pin", "basic") else "warning"
+            text = f"{stored.name} comes from {origin.address} now, before from {before.address}"
+            self._publish(Notice("userdata-moved", text, level, source=stored.file, peer=origin.address))
+
+    def _make_room(self, config: Config, ledger: Ledger, kept: Kept) -> None:
+        """After a change: what is too old or too much goes."""
+        try:
+            prune(config, ledger, kept.file, self._now())
+            if gone := give_way(config, ledger, kept):
+                whose = f"extension {kept.ext}" if kept.ext else kept.file
+                text = (
+                    f"{gone} older contents of {whose} were removed: QuotaPerExtension or QuotaTotal is full"
+                )
+                self._say("userdata-quota", text, "warning", whose)
+        except OSError as error:
+            self._say("userdata-care", f"{error.filename or kept.file}: {error.strerror}", "warning")
+
+    def _say(self, kind: str, text: str, level: str, about: str = "") -> None:
+        """A notice, but not again and again: a phone that stores in a loop must not fill the journal."""
+        now, key = time.monotonic(), (kind, about or text)
+        if now - self._said.get(key, float("-inf")) < SAY_AGAIN:
+            return
+        if len(self._said) > 4096:
+            self._said.clear()
+        self._said[key] = now
+        self._publish(Notice(kind, text, level, source=os.fspath(self.config.http.backup_dir)))
 
     def _fault(self, fault: Exception) -> None:
-        text = f"a commit of user data failed: {type(fault).__name__}"
-        self._publish(Notice("fault", text, "error", source="userdata"))
+        where = fault.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        place = f" ({where.tb_frame.f_code.co_name}, line {where.tb_lineno})" if where is not None else ""
+        self._say("fault", f"keeping user data failed: {type(fault).__name__}{place}", "error")
+
+
+def keep(
+    config: Config,
+    kept: Kept,
+    data: bytes,
+    origin: Origin,
+    publish: Callable[[Event], None] = lambda event: None,
+    now: Callable[[], float] = time.time,
+) -> Outcome:
+    """Make `data` the current content of a name, from a process that has no open store."""
+    store = Store(config, publish, now)
+    outcomes: list[Outcome] = []
+    draft = store.draft(kept, origin)
+    if isinstance(draft, Refuse):
+        return draft
+    draft.most = max(draft.most, len(data))  # what was accepted once may come back
+    draft.write(data)
+    draft.commit(outcomes.append)
+    store.close()
+    return outcomes[0]

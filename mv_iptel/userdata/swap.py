@@ -15,7 +15,6 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,19 +22,19 @@ from mv_iptel.library.answers import Reason, Refuse
 from mv_iptel.library.contents import etag_of
 from mv_iptel.userdata.disk import (
     Aside,
+    hash_of,
+    lasting_folder,
     locked,
     look,
-    make_folder,
     open_file,
     refusal,
     sync_folder,
 )
+from mv_iptel.userdata.versions import stamp
 
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
 _TRIES = 20  # a file that changes so often under our hands is somebody's loop
 _DAY_NS = 86_400_000_000_000
-# Folders of versions whose names are known to last: each is synced once by a process.
-_lasting: set[Path] = set()
 # Where a hard link cannot be made: another file system, one without links, a file of another owner.
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOSYS, errno.EINVAL,
             getattr(errno, "ENOTSUP", errno.EXDEV), getattr(errno, "EOPNOTSUPP", errno.EXDEV)}  # fmt: skip
@@ -56,21 +55,6 @@ class Swapped(NamedTuple):
     new: os.stat_result | None
     same: bool = False
     version: str = ""  # the name that the old content has now among the versions
-
-
-def stamp(mtime_ns: int) -> str:
-    """The UTC stamp that a version of this time carries: 20260703T120000.000001Z."""
-    seconds, rest = divmod(mtime_ns, 1_000_000_000)
-    at = datetime.fromtimestamp(seconds, UTC)
-    return f"{at:%Y%m%dT%H%M%S}.{rest // 1000:06d}Z"
-
-
-def hash_of(fd: int) -> str:
-    """The sha256, in hex, of an open file."""
-    told = hashlib.sha256()
-    while data := os.read(fd, 1 << 20):
-        told.update(data)
-    return told.hexdigest()
 
 
 def unmet(match: str, name: str, found: os.stat_result | None) -> Refuse | None:
@@ -176,10 +160,7 @@ def _later(now: Callable[[], float], found: os.stat_result | None) -> int:
 def _keep(places: Places, found: os.stat_result, sha256: str) -> Path | None:
     """Give the current content a lasting name among the versions. None: it is not current any more."""
     folder = places.versions
-    make_folder(folder)
-    if folder not in _lasting:
-        sync_folder(folder.parent)
-        _lasting.add(folder)
+    lasting_folder(folder)
     at = found.st_mtime_ns
     while True:
         version = folder / f"{stamp(at)}-{sha256[:8]}"
