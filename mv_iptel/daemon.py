@@ -1,8 +1,9 @@
 """The only wiring: makes the parts of the file server, starts, reloads and stops them.
 
-Threads: the asyncio loop (HTTP, HTTPS, status) runs in the main thread, the TFTP engine and the event
-stream in one each, and one of the watchdog library sees files change. While TFTP is busy its thread serves
-the connections of HTTP and HTTPS too (`http/poller.py`).
+Threads: the asyncio loop (HTTP, HTTPS, status) runs in the main thread; the TFTP engine, FTP, the questions
+to phones and the event stream have one each; a few keep user data and compute passwords; and one of the
+watchdog library sees files change. While TFTP is busy its thread serves the connections of HTTP and HTTPS
+too (`http/poller.py`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from mv_iptel.journal import Journal
 from mv_iptel.library import Library, Phone
 from mv_iptel.status import Controls, Counters, Sources, StatusServer
 from mv_iptel.tftp.server import Server as TftpServer
+from mv_iptel.userdata.outbox import Outbox
 from mv_iptel.watching import Watching
 
 GRACE = 5.0  # seconds that running transfers get to end
@@ -73,6 +75,8 @@ class Daemon:
         )
         self.tftp = TftpServer(config.tftp, config.settings.bind_address, self.library, self.stream)
         self.http = HttpServer(config, self.library, self.stream, lend=self.tftp.lend)
+        self.outbox = Outbox(config, self.stream.publish)
+        self.library.backups.store.listeners.append(self.outbox.add)
         self.status = StatusServer(
             self.counters,
             Sources(
@@ -84,12 +88,14 @@ class Daemon:
                 journal=self.journal,
                 legacy=lambda: self.config.legacy(),
                 more_problems=self.http.problems,
+                backups=lambda: {**self.library.backups.store.counts(), **self.outbox.counts()},
             ),
             Controls(
                 reload=self.reload,
                 listener=self.switch,
                 lift_ban=lambda address: asyncio.to_thread(self.library.bans.lift, address),
                 refresh=self.refresh,
+                unpin=lambda file: asyncio.to_thread(self.library.backups.pins.release, file),
             ),
             publish=self.stream.publish,
         )
@@ -113,6 +119,8 @@ class Daemon:
             await self.http.start()
             await self.status.start()
             _become(config.settings.user)
+            self.library.backups.store.open()
+            self.outbox.start()
             watching.start(self._watched())
             self.stream.publish(Started(__version__, str(config.home.root), config.legacy()))
             _notify("READY=1")
@@ -122,7 +130,10 @@ class Daemon:
             _notify("STOPPING=1")
             watching.stop()
             await self.status.stop()
-            await asyncio.gather(asyncio.to_thread(self.tftp.stop, GRACE), self.http.stop(GRACE))
+            stops = [asyncio.to_thread(front.stop, GRACE) for front in (self.tftp,)]
+            await asyncio.gather(*stops, self.http.stop(GRACE))
+            await asyncio.to_thread(self.library.close)
+            self.outbox.close()
             self.stream.publish(Stopped(self._why or "it ended by itself"))
             self.stream.stop()
             logging.getLogger().removeHandler(handler)
@@ -177,6 +188,10 @@ class Daemon:
         config = self.config
         if proto == "tftp":
             config = replace(config, tftp=replace(config.tftp, run_trivial_ftp=run))
+        elif proto == "ftp":
+            config = replace(config, ftp=replace(config.ftp, run_ftp=run))
+        elif proto == "ftps":
+            config = replace(config, ftps=replace(config.ftps, run_ftps=run))
         elif proto == "http":
             config = replace(config, http=replace(config.http, run_http=run))
         elif proto == "https":
@@ -190,6 +205,7 @@ class Daemon:
         self.library.reload(config)
         self.config = config
         await asyncio.to_thread(self.tftp.reload, config.tftp, config.settings.bind_address)
+        self.outbox.configure(config)
         await self.http.reload(config)
         await self.status.reload(config)
 

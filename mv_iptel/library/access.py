@@ -169,7 +169,8 @@ class Lists:
     """The list of one server's data directory: found by name, read again as soon as it changes.
 
     `keep` is the directory for the last good copy. `report(kind, text, source, line)` is told of broken
-    lines and lost lists, once for each change.
+    lines and lost lists, once for each change. `alone`: no other list stands in, and the directory itself
+    is never read, because it is large and changes all the time.
     """
 
     def __init__(
@@ -178,9 +179,11 @@ class Lists:
         proto: str,
         keep: Path | None,
         report: Callable[[str, str, str, int], None] = lambda *_: None,
+        alone: bool = False,
     ):
         self.directory = str(directory)
-        self.names = (f"{proto.upper()}_allow_IP.txt", "allow_IP.txt")
+        self.names = (f"{proto.upper()}_allow_IP.txt", f"{proto}_allow_IP.txt" if alone else "allow_IP.txt")
+        self._alone = alone
         self._keep = keep / f"{proto}_allow_IP.txt" if keep else None
         self._report = report
         self._turn = 0
@@ -196,9 +199,10 @@ class Lists:
         if turn and turn == self._turn:
             return self._list
         self._turn = turn
+        if self._alone and self._list is None:
+            return self._load()
         try:
-            here = os.stat(self.directory)
-            state: object = here.st_mtime_ns
+            state: object = 0 if self._alone else os.stat(self.directory).st_mtime_ns
             if self._list is not None:
                 there = os.stat(self._list.path)
                 state = (state, there.st_mtime_ns, there.st_size, there.st_ino, there.st_ctime_ns)
@@ -224,7 +228,7 @@ class Lists:
         previous = self._list
         state: object = None
         try:
-            state = os.stat(self.directory).st_mtime_ns
+            state = 0 if self._alone else os.stat(self.directory).st_mtime_ns
             found = self._find()
         except OSError as error:
             # The directory itself cannot be read: what was in force stays in force.
@@ -269,7 +273,8 @@ class Lists:
         return loaded
 
     def _find(self) -> tuple[str, os.stat_result] | None:
-        there = {name.lower(): name for name in os.listdir(self.directory)}  # Windows never minded the case
+        # Windows never minded the case.
+        there = {} if self._alone else {name.lower(): name for name in os.listdir(self.directory)}
         for name in self.names:
             path = os.path.join(self.directory, there.get(name.lower(), name))
             try:

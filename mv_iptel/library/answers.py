@@ -5,8 +5,8 @@ All types are tuples or small slotted objects, because one of each is made for e
 
 from __future__ import annotations
 
-from enum import StrEnum
 from collections.abc import Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Keep(NamedTuple):
     Nothing is acknowledged before `draft.commit` has called back with what became of it.
     """
 
-    draft: Draft
+    draft: Draft | None  # None only where `why` asked
     name: str  # the cleaned name that was asked for
     phone: Phone
     detail: str = ""

@@ -149,10 +149,20 @@ class Identity:
         seen.phone = phone._replace(source="recent") if phone != NOBODY else NOBODY
         seen.mac = phone.mac or seen.mac
 
-    def twins(self, address: str) -> bool:
-        """Whether two phones were seen behind this address lately."""
+    def recent(self, address: str) -> Phone | None:
+        """What this one phone showed lately; None: nothing, or two phones were seen behind the address."""
         seen = self._seen.get(address)
-        return seen is not None and seen.twins and self._now() - seen.when <= RECENT
+        if seen is None or seen.twins or self._now() - seen.when > RECENT:
+            return None
+        return seen.phone
+
+    def tell(self, address: str, phone: Phone) -> None:
+        """What the phone at an address proved by SNMP: from now on its address stands for it."""
+        now = self._now()
+        seen = self._seen.get(address)
+        if seen is not None and now - seen.when > RECENT:
+            seen = None
+        self._learn(address, seen.agent if seen else "", phone, seen, now)
 
     def preload(self, rows: Iterable[tuple[str, Phone, float]]) -> None:
         """Sightings from before the start: (address, phone, seconds ago)."""

@@ -7,6 +7,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from mv_iptel.userdata.names import Kept, parse
+
 MAX_NAME = 1024  # octets; the longest name that any known phone sends is below 300
 
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -20,9 +22,6 @@ _UPGRADE = re.compile(
     r"(?:46xx|46vpn|96xx|96x1[HS]|16xx|1600|J100[HS]|K1xxS)upgrade\.(?:scr|txt)\Z", re.IGNORECASE
 )
 _SETTINGS = re.compile(r"(?:46xxsettings\.(?:scr|txt)|46xxspecials\.txt|46vpnsetting\.txt)\Z", re.IGNORECASE)
-
-# <ext>_<class>data[_sip].txt, and the names without extension of 4600 release 2.0 (reference: backup names).
-_BACKUP = re.compile(r"(?:([0-9]{1,20})_)?(?:4610|4620|96xx|16xx|9610)data(?:_sip)?\.txt\Z", re.IGNORECASE)
 
 # A MAC stands at the beginning of a part, alone or behind a maker's prefix (reference: phones 1.1, 10, 12).
 # Twelve hex digits anywhere else are a hash or a date, and must not cost a phone its firmware.
@@ -99,12 +98,6 @@ def override(name: str) -> tuple[str, ...]:
     return ()
 
 
-def backup(name: str) -> tuple[bool, str]:
-    """Whether this is the name of a user's backup, and the extension in it."""
-    match = _BACKUP.match(name.rpartition("/")[2])
-    return (True, match[1] or "") if match else (False, "")
-
-
 def mac_in(name: str) -> str:
     """The MAC address that a name carries (twelve lower-case hex digits), or an empty string."""
     if len(name) < 12:
@@ -123,8 +116,7 @@ class Name(NamedTuple):
     wrong: str  # why it is no name at all
     never: str  # why it is never served
     mac: str
-    backup: bool
-    ext: str
+    kept: Kept | None  # what it says as a name of user data
 
 
 def understand(raw: bytes) -> Name:
@@ -136,5 +128,5 @@ def understand(raw: bytes) -> Name:
 def _understood(raw: bytes) -> Name:
     name, wrong = clean(raw)
     if wrong:
-        return Name("", wrong, "", "", False, "")
-    return Name(name, "", forbidden(name), mac_in(name), *backup(name))
+        return Name("", wrong, "", "", None)
+    return Name(name, "", forbidden(name), mac_in(name), parse(name))

@@ -46,10 +46,10 @@ class Roots:
         self._turns: dict[tuple[str, str], int] = {}  # in which turn a path was looked at
         self._indexes: OrderedDict[str, tuple[tuple[int, int, int], dict[str, list[str]]]] = OrderedDict()
 
-    def open(self, root: Path, name: str, turn: int = 0) -> Found:
+    def open(self, root: Path, name: str, turn: int = 0, exact: bool = False) -> Found:
         """The file that the clean name `name` stands for beneath `root`. `turn` as in `Session.ask`.
 
-        Exact name first, else the one name that differs by letter case only.
+        Exact name first, else the one name that differs by letter case only; with `exact` only the first.
         """
         place = (self._real[os.fspath(root)], name)
         known = self._paths.get(place)
@@ -68,12 +68,12 @@ class Roots:
                     if turn:
                         self._turns[place] = turn
                     return Found(body, "")
-        return self._walk(*place)
+        return self._walk(*place, exact)
 
-    def _walk(self, base: str, name: str) -> Found:
+    def _walk(self, base: str, name: str, exact: bool) -> Found:
         parts = name.split("/")
         try:
-            fd, path, folded = self._descend(base, parts)
+            fd, path, folded = self._descend(base, parts, exact=exact)
         except _NotThere as gone:
             return Found(None, gone.args[0])
         except OSError as error:
@@ -106,7 +106,9 @@ class Roots:
                 self._turns.pop(self._paths.popitem(last=False)[0], None)
         return Found(body, f"found as {path[len(base) + 1 :]}" if folded else "")
 
-    def _descend(self, base: str, parts: list[str], links: int = 0) -> tuple[int, str, bool]:
+    def _descend(
+        self, base: str, parts: list[str], links: int = 0, exact: bool = False
+    ) -> tuple[int, str, bool]:
         """Open `parts` beneath the real directory `base`: descriptor, real path, whether case was folded."""
         here = os.open(base, _DIRECTORY)
         path = base
@@ -119,7 +121,7 @@ class Roots:
                     there = os.open(part, flags, dir_fd=here)
                 except OSError as error:
                     name = part
-                    if error.errno == errno.ENOENT:
+                    if error.errno == errno.ENOENT and not exact:
                         name = self._fold(path, part)
                         folded = True
                         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from mv_iptel import snmp
 from mv_iptel.events import Finished, Notice, Stream
 from mv_iptel.home import CHECK_FILE
 from mv_iptel.library import names
@@ -19,14 +20,18 @@ from mv_iptel.library.access import Lists
 from mv_iptel.library.answers import (
     NOBODY,
     Answer,
+    Challenge,
     Client,
+    Keep,
     Phone,
     Reason,
     Refuse,
     Request,
     Serve,
     Step,
+    Verdict,
 )
+from mv_iptel.library.backups import Asked, Backups, give_back
 from mv_iptel.library.contents import Contents
 from mv_iptel.library.gate import Bans, Descriptors
 from mv_iptel.library.identity import Identity, of_agent
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from mv_iptel.config import Config
 
 _OWN_SECONDS = 30.0  # how long the list of this host's addresses is believed
+_PROVED = 60.0  # seconds for which what a phone showed by SNMP holds in the same session
 _SAY_AGAIN = 60.0  # seconds before the same notice about the same address is repeated
 
 
@@ -54,11 +60,15 @@ class _Rules:
         )
         home = config.home
         secure = [https, http] if config.https.https_fallback else [https]
-        self.directories: dict[str, list[Path]] = {"tftp": [tftp], "http": [http], "https": secure}
+        self.directories: dict[str, list[Path]] = {
+            "tftp": [tftp], "http": [http], "https": secure, "ftp": [ftp], "ftps": [ftp]
+        }  # fmt: skip
         self.lists = {
-            proto: Lists(folders[0], proto, home.lists, report) for proto, folders in self.directories.items()
+            proto: Lists(self.directories[proto][0], proto, home.lists, report)
+            for proto in ("tftp", "http", "https")
         }
-        self.roots = Roots((tftp, http, https, ftp), (home.bin, home.certs, home.var), contents)
+        roots = dict.fromkeys((tftp, http, https, ftp, config.http.backup_dir))
+        self.roots = Roots(roots, (home.bin, home.certs, home.var), contents)
 
 
 class Library:
@@ -76,6 +86,8 @@ class Library:
         self._contents = Contents()
         self._descriptors = Descriptors(now)
         self._rules = _Rules(config, self._contents, self._report)
+        self.backups = Backups(config, self.identity, self.slots, stream.publish, self._report)
+        self.backups.configure(config, self._rules.roots)
         self._own: frozenset[str] = frozenset()
         self._own_at = float("-inf")
         self._said: dict[tuple[str, str], float] = {}
@@ -83,6 +95,7 @@ class Library:
     def reload(self, config: Config) -> None:
         """Decide by `config` from the next request on; what is being sent goes on."""
         self._rules = _Rules(config, self._contents, self._report)
+        self.backups.configure(config, self._rules.roots)
         self.slots.resize(config.settings.max_clients, config.settings.client_session_time)
 
     def admit(self, client: Client) -> Session | Refuse:
@@ -107,9 +120,14 @@ class Library:
             return Refuse(Reason.BUSY, "fewer than 256 descriptors are free")
         return Session(self, client)
 
+    def close(self) -> None:
+        """The server ends: what is being kept is kept first."""
+        self.backups.close()
+
     def problems(self) -> list[tuple[str, int, str]]:
         """Broken lines and lost lists, as (file, line, text): what turns the status red."""
-        return [problem for lists in self._rules.lists.values() for problem in lists.problems()]
+        found = [problem for lists in self._rules.lists.values() for problem in lists.problems()]
+        return found + self.backups.problems()
 
     def why(self, client: Client, request: Request) -> dict[str, Any]:
         """What `ask` would answer, by the same code, without sending, taking or remembering anything."""
@@ -119,7 +137,7 @@ class Library:
             steps.append(Step("admit", "banned", os.fspath(self.bans.path), line))
             answer: Answer = Refuse(Reason.BANNED, "banned", os.fspath(self.bans.path), line)
         else:
-            answer = self._decide(client, request, steps)
+            answer = self._decide(client, request, steps, None)
         told = {
             "address": client.address,
             "protocol": client.proto,
@@ -130,6 +148,9 @@ class Library:
         if isinstance(answer, Serve):
             with answer.body as body:
                 return {"decision": "serve", "reason": "", "file": body.path, "bytes": body.size, **told}
+        if not isinstance(answer, Refuse):
+            decision = "challenge" if isinstance(answer, Challenge) else request.op
+            return {"decision": decision, "reason": "", "file": "", **told}
         place = {"source": answer.source, "line": answer.line}
         return {"decision": "refuse", "reason": answer.reason.value, "file": "", **place, **told}
 
@@ -148,10 +169,18 @@ class Library:
             )  # fmt: skip
         return address.partition("%")[0] in self._own
 
-    def _decide(self, client: Client, request: Request, steps: list[Step] | None, turn: int = 0) -> Answer:
+    def _decide(
+        self,
+        client: Client,
+        request: Request,
+        steps: list[Step] | None,
+        visit: Session | None,
+        turn: int = 0,
+    ) -> Answer:
         rules = self._rules
         # 1. Name
-        name, wrong, never, mac, is_backup, ext = names.understand(request.name)
+        name, wrong, never, mac, kept = names.understand(request.name)
+        ext = kept.ext if kept is not None else ""
         phone = self.identity.identify(client.address, request.agent, mac, ext, learn=steps is None)
         if steps is not None:
             steps.append(Step("name", wrong or f"asks for {name!r}"))
@@ -159,16 +188,20 @@ class Library:
             return Refuse(Reason.BAD_NAME, wrong, name=names.printable(request.name), phone=phone)
         if never:
             return self._no(steps, "name", Refuse(Reason.NOT_ALLOWED, never, name=name, phone=phone))
+        if kept is not None:
+            asked = Asked(client, request, kept, name, phone)
+            asked.steps = steps
+            asked.held = bool(self.slots.max) and not self.own(client.address)
+            if visit is None:
+                return self.backups.decide(asked, None)
+            asked.remember = visit.remember
+            return self.backups.decide(asked, visit.shown())
         if request.write:
             refuse = Refuse(Reason.READ_ONLY, "phones may only read here", name=name, phone=phone)
             return self._no(steps, "name", refuse)
-        if is_backup:
-            detail = "this is a name of user data, and user data is not kept by this version"
-            return self._no(steps, "name", Refuse(Reason.NOT_ALLOWED, detail, name=name, phone=phone))
         own = self.own(client.address)
-        lists = rules.lists.get(client.proto)
         folders = rules.directories.get(client.proto)
-        if lists is None or folders is None:
+        if folders is None:
             return self._no(
                 steps, "name", Refuse(Reason.FAULT, f"no directory for {client.proto}", name=name)
             )
@@ -185,6 +218,10 @@ class Library:
                     ),
                 )
             return self._look(rules, folders, name, phone, steps, held=False)
+        lists = rules.lists.get(client.proto)
+        if lists is None:
+            text = "FTP keeps user data; other files are fetched over TFTP and HTTP"
+            return self._no(steps, "name", Refuse(Reason.NOT_ALLOWED, text, name=name, phone=phone))
         # 2. List
         current = lists.current(turn)
         if current is None:
@@ -320,12 +357,13 @@ class Library:
 class Session:
     """One client's visit over one protocol: a TFTP transfer, or an HTTP connection with many requests."""
 
-    __slots__ = ("_holds", "_library", "client")
+    __slots__ = ("_holds", "_library", "_shown", "client")
 
     def __init__(self, library: Library, client: Client):
         self.client = client
         self._library = library
         self._holds = False
+        self._shown: tuple[snmp.Shown, float] | None = None  # by SNMP, and when
 
     def __enter__(self) -> Session:
         return self
@@ -340,20 +378,39 @@ class Session:
             self._library.slots.leave(self.client.address)
 
     def ask(self, request: Request, turn: int = 0) -> Answer:
-        """Serve or Refuse. Never raises for what a client sent.
+        """Serve, Keep, Refuse, or a Challenge that comes to one of them. Never raises for what a client sent.
 
         Requests that had all arrived when a front end's loop began a turn may give that turn's number (never
         used twice): what one of them looked up on the disk holds for the others too. 0 looks anew.
         """
-        library = self._library
-        answer = library._decide(self.client, request, None, turn)
-        # TFTP takes its slot at the first ACK, so that a forged address cannot take one.
-        if isinstance(answer, Serve) and answer.held and self.client.proto != "tftp":
-            refuse = self.begin()
-            if refuse is not None:
-                answer.body.close()
-                return refuse._replace(name=answer.name, phone=answer.phone)
-        return answer
+        answer = self._library._decide(self.client, request, None, self, turn)
+        if isinstance(answer, Serve):
+            # TFTP takes its slot at the first ACK, so that a forged address cannot take one.
+            return self._settle(answer) if answer.held and self.client.proto != "tftp" else answer
+        if isinstance(answer, Challenge):
+            start = answer.start
+            return answer._replace(start=lambda done: start(lambda verdict: done(self._settle(verdict))))
+        return self._settle(answer)
+
+    def _settle(self, verdict: Verdict) -> Verdict:
+        """Take the slot for what is granted."""
+        if isinstance(verdict, Refuse) or not verdict.held:
+            return verdict
+        refuse = self.begin()
+        if refuse is None:
+            return verdict
+        give_back(verdict)
+        return refuse._replace(name=verdict.name, phone=verdict.phone)
+
+    def shown(self) -> snmp.Shown | None:
+        """What the phone showed by SNMP, if that was in this session and lately."""
+        if self._shown is None or self._library._now() - self._shown[1] > _PROVED:
+            return None
+        return self._shown[0]
+
+    def remember(self, shown: snmp.Shown) -> None:
+        """The phone has answered; on the thread that asked."""
+        self._shown = (shown, self._library._now())
 
     def begin(self) -> Refuse | None:
         """Take the slot. A Refuse: another client was faster."""
@@ -371,7 +428,7 @@ class Session:
         request: Request,
         answer: Answer,
         outcome: str,
-        sent: int,
+        octets: int,
         seconds: float,
         resends: int = 0,
         blksize: int = 0,
@@ -379,7 +436,7 @@ class Session:
     ) -> None:
         """Publish what became of one request; called once for each.
 
-        `outcome` is ok, refused, aborted, timeout or failed; `sent` counts octets of the body.
+        `outcome` is ok, refused, aborted, timeout or failed; `octets` are the body's, sent or received.
         """
         library = self._library
         client = self.client
@@ -394,13 +451,18 @@ class Session:
             agent = names.printable(agent.encode("latin-1", "replace"))
         if isinstance(answer, Serve):
             file, reason, source, line = answer.body.path, "", "", 0
+        elif isinstance(answer, Keep):
+            file, reason, source, line = answer.draft.file if answer.draft else "", "", "", 0
+        elif isinstance(answer, Challenge):  # the client did not wait for its end
+            file, reason, source, line = "", "", "", 0
         else:
             file, reason, source, line = "", answer.reason.value, answer.source, answer.line
             library.slots.refused += reason == "no-slot"
         stream.publish(Finished(
             stream.next_id(), time.time(), client.proto, client.listener, client.address, client.port,
-            phone.mac, phone.ext, phone.model, phone.version, name, file, outcome, reason, sent, seconds,
-            resends, blksize, window, answer.detail, source, line, phone.source, agent[:200], request.op))  # fmt: skip
+            phone.mac, phone.ext, phone.model, phone.version, name, file, outcome, reason, octets, seconds,
+            resends, blksize, window, answer.detail, source, line, phone.source, agent[:200],
+            request.op))  # fmt: skip
 
 
 def _told(phone: Phone) -> str:

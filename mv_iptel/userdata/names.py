@@ -36,13 +36,13 @@ class Kept(NamedTuple):
 
 
 def parse(name: str) -> Kept | None:
-    """What the last part of a path says as a name of user data, in any letter case; None: it is no such name."""
+    """What the last part of a path says as a name of user data, in any letter case; None: no such name."""
     match = _NAME.match(name.rpartition("/")[2])
     return Kept(match[1] or "", match[2].lower(), bool(match[3])) if match else None
 
 
 def class_of(model: str) -> str:
-    """The class of a phone type as SNMP or User-Agent tell it ("4621SW", "9640G"); empty: it keeps no data."""
+    """The class of a phone type as SNMP or User-Agent tell it ("4621SW"); empty: it keeps no data."""
     for form, cls in _CLASSES:
         if form.search(model):
             return cls

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mv_iptel.library import identity
-from mv_iptel.library.answers import NOBODY
+from mv_iptel.library.answers import NOBODY, Phone
 from mv_iptel.library.identity import Identity, of_agent
 
 
@@ -81,8 +81,9 @@ def test_the_name_adds_what_the_agent_does_not_say():
 def test_an_address_with_two_macs_tells_nothing_of_its_past():
     ids = Identity(Clock())
     ids.identify("10.0.0.1", "", mac="001122334455")
+    assert ids.recent("10.0.0.1").mac == "001122334455"
     ids.identify("10.0.0.1", "", mac="001122334466")
-    assert ids.twins("10.0.0.1")
+    assert ids.recent("10.0.0.1") is None
     assert ids.identify("10.0.0.1", "").mac == ""
     assert ids.identify("10.0.0.1", J179).mac == "c81fea83e85a"
 
@@ -140,3 +141,16 @@ def test_the_phone_that_was_not_seen_for_longest_is_forgotten_first(monkeypatch)
     for last in (1, 2, 1, 3):
         ids.identify(f"10.0.0.{last}", "", mac=f"00040d00000{last}")
     assert list(ids._seen) == ["10.0.0.1", "10.0.0.3"]
+
+
+def test_what_a_phone_proved_stands_for_its_address():
+    clock = Clock()
+    ids = Identity(clock)
+    assert ids.recent("10.0.0.1") is None
+    ids.tell("10.0.0.1", Phone("", "1234", "4621SW", "", "snmp"))
+    assert ids.recent("10.0.0.1")[1:3] == ("1234", "4621SW")
+    assert ids.identify("10.0.0.1", "").ext == "1234"
+    clock.now += 16 * 60
+    assert ids.recent("10.0.0.1") is None
+    ids.tell("10.0.0.1", Phone("", "1235", "4621SW", "", "snmp"))
+    assert ids.recent("10.0.0.1").ext == "1235"

@@ -121,23 +121,6 @@ def test_what_may_stand_in_for_a_refused_script(name, instead):
 
 
 @pytest.mark.parametrize(
-    ("name", "answer"),
-    [
-        ("4711_96xxdata.txt", (True, "4711")),
-        ("4711_4620data_sip.txt", (True, "4711")),
-        ("4610data.txt", (True, "")),
-        ("user/4711_16XXDATA.TXT", (True, "4711")),
-        ("9610data.txt", (True, "")),
-        ("x_96xxdata.txt", (False, "")),
-        ("4711_96xxdata.txt.bak", (False, "")),
-        ("46xxsettings.txt", (False, "")),
-    ],
-)
-def test_names_of_user_data(name, answer):
-    assert names.backup(name) == answer
-
-
-@pytest.mark.parametrize(
     ("name", "mac"),
     [
         ("SEP001122AABBCC.cnf.xml", "001122aabbcc"),

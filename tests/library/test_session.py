@@ -81,7 +81,6 @@ def data(answer):
         (b".htaccess", Reason.NOT_ALLOWED),
         (b"allow_IP.txt", Reason.NOT_ALLOWED),
         (b"nothing.txt", Reason.NO_FILE),
-        (b"4711_96xxdata.txt", Reason.NOT_ALLOWED),
         (b"4610data.txt", Reason.NOT_ALLOWED),
     ],
 )
@@ -93,7 +92,7 @@ def test_what_is_refused_by_its_name(site, name, reason, proto):
 
 
 @pytest.mark.parametrize("proto", ["tftp", "http", "https"])
-def test_phones_write_nothing(site, proto):
+def test_phones_write_nothing_but_user_data(site, proto):
     assert site.ask("10.0.0.1", b"new.txt", proto, write=True).reason is Reason.READ_ONLY
     assert site.ask("10.0.0.1", b"46xxsettings.txt", proto, write=True).reason is Reason.READ_ONLY
 
