@@ -21,7 +21,7 @@ from benchmarks.targets import Runs, judge
 
 SCRATCH = Path(__file__).parent.parent / ".run" / "bench"
 DESCRIPTORS = 20_000
-GROUPS = ("tftp", "http", "beside")
+GROUPS = ("tftp", "http", "beside", "ftp")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -31,7 +31,10 @@ GROUPS = ("tftp", "http", "beside")
 @click.option("--quick", is_flag=True, help="One round, short HTTP runs: is everything in working order?")
 @click.option("--seconds", type=float, default=4.0, show_default=True, help="How long an HTTP run asks.")
 @click.option(
-    "--only", default="", metavar="LIST", help="Groups (tftp, http, beside) or cases, with commas between."
+    "--only",
+    default="",
+    metavar="LIST",
+    help="Groups (tftp, http, beside, ftp) or cases, with commas.",
 )
 @click.option("--servers", default="", metavar="LIST", help="Only these servers, with commas between.")
 @click.option(
@@ -49,7 +52,7 @@ def main(
     json_file: Path | None,
     markdown_file: Path | None,
 ) -> None:
-    """Side by side with tftpd-hpa, dnsmasq and nginx on loopback, every byte compared.
+    """Side by side with tftpd-hpa, dnsmasq, nginx and vsftpd on loopback, every byte compared.
 
     Exit codes: 0 measured, whatever the figures; 1 something failed to run or a byte was wrong; 2 usage.
 

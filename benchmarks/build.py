@@ -1,4 +1,4 @@
-"""Builds the two load generators with gcc; they are C so that they cost less than the servers they load."""
+"""Builds the load generators with gcc; they are C so that they cost less than the servers they load."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Generators:
 
     tftpload: Path
     httpload: Path
+    ftpload: Path
     tls: bool
 
 
@@ -33,7 +34,9 @@ def build(target: Path) -> Generators:
         )
     target.mkdir(parents=True, exist_ok=True)
     tftpload, httpload, plain = target / "tftpload", target / "httpload", target / "httpload-without-tls"
+    ftpload = target / "ftpload"
     _compile("tftpload.c", tftpload)
+    _compile("ftpload.c", ftpload)
     try:
         _compile("httpload.c", httpload, libraries=("-lssl", "-lcrypto"))
     except BuildError:
@@ -41,8 +44,8 @@ def build(target: Path) -> Generators:
             _compile("httpload.c", httpload, libraries=("-lssl", "-lcrypto"))
         else:
             _compile("httpload.c", plain, defines=("-DNO_TLS",))
-            return Generators(tftpload, plain, False)
-    return Generators(tftpload, httpload, True)
+            return Generators(tftpload, plain, ftpload, False)
+    return Generators(tftpload, httpload, ftpload, True)
 
 
 def _compile(

@@ -17,13 +17,24 @@ import psutil
 
 from benchmarks.build import Generators
 from benchmarks.files import BOOT, FIRMWARE, LARGE, MIB, SETTINGS, SMALL, Files
-from benchmarks.servers import DNSMASQ, MV_IPTEL, NGINX, TFTPD, Running, Server
+from benchmarks.servers import (
+    DNSMASQ,
+    MV_IPTEL,
+    MV_IPTEL_FTP,
+    MV_IPTEL_SNMP,
+    NGINX,
+    TFTPD,
+    VSFTPD,
+    Running,
+    Server,
+)
 
 # What a J100 SIP phone sends; %M becomes one MAC address for each connection.
 AGENT = "Mozilla/4.0 (compatible; MSIE 6.0) AVAYA/J179-4.1.3.0.6 (MAC:%M)"
 CONNECTIONS = 50
 BESIDE_RATE = 2000  # HTTP requests a second
 BESIDE_WORK = 500  # MiB inflated and hashed
+SESSIONS = 200  # FTP sessions of a case, 20 KiB stored in each
 # Seconds. What a server does late (its log, its children's ends) belongs to the request that caused it:
 # the wait after the last byte, and after the warm-up.
 SETTLE = 0.3
@@ -49,7 +60,7 @@ class Case:
     """`load` gives the generator's command; `beside` starts other work first and returns how to end it."""
 
     key: str
-    group: str  # tftp, http, beside
+    group: str  # tftp, http, beside, ftp
     title: str
     servers: tuple[Server, ...]
     load: Callable[[Bench, Running], list[str]]
@@ -88,6 +99,9 @@ def warm(case: Case, bench: Bench, server: Running) -> None:
     if case.group == "http":
         port, name = (plan.https, SETTINGS) if case.tls else (plan.http, SETTINGS)
         run(_httpload(bench, port, name, case.tls, "-n", "2", "-d", "0.1"), 30)
+        return
+    if case.group == "ftp":
+        run(_ftpload(bench, server, "-n", "2", "-e", "90000"), 30)
         return
     run([str(bench.generators.tftpload), plan.address, str(plan.tftp), bench.files.pair(SMALL)], 30)
 
@@ -128,6 +142,22 @@ def _http(name: str, tls: bool = False) -> Callable[[Bench, Running], list[str]]
     def command(bench: Bench, server: Running) -> list[str]:
         port = server.plan.https if tls else server.plan.http
         return _httpload(bench, port, name, tls, "-n", str(CONNECTIONS), "-d", str(bench.seconds))
+
+    return command
+
+
+def _ftpload(bench: Bench, server: Running, *options: str) -> list[str]:
+    plan = server.plan
+    agents = ["-S", str(plan.snmp)] if plan.snmp else []
+    where = ["-p", plan.prefix, plan.address, str(plan.ftp), str(plan.stored)]
+    return [str(bench.generators.ftpload), *agents, *options, *where]
+
+
+def _ftp(clients: int) -> Callable[[Bench, Running], list[str]]:
+    """Each client stores its file over and over: the first time it is new, then another one is replaced."""
+
+    def command(bench: Bench, server: Running) -> list[str]:
+        return _ftpload(bench, server, "-n", str(clients), "-r", str(SESSIONS // clients))
 
     return command
 
@@ -173,6 +203,7 @@ def _ended(process: subprocess.Popen[str]) -> str:
 
 _ALL = (TFTPD, DNSMASQ, MV_IPTEL)
 _WEB = (NGINX, MV_IPTEL)
+_KEEPERS = (VSFTPD, MV_IPTEL_FTP, MV_IPTEL_SNMP)
 _STORM = _tftpload("-n", "200", name=BOOT, limit=90)
 CASES = (
     Case("a", "tftp", "1 client, 8 MiB, 512 B blocks", _ALL, _tftpload(name=LARGE, limit=60), 60),
@@ -198,6 +229,8 @@ CASES = (
         "web", "beside", f"case b while {BESIDE_RATE:,} HTTP requests a second are answered", (MV_IPTEL,),
         _STORM, 90, beside=_beside_http,
     ),
+    Case("ftp-20", "ftp", f"{SESSIONS} sessions, 20 at once, 20 KiB stored in each", _KEEPERS, _ftp(20), 90),
+    Case("ftp-200", "ftp", f"{SESSIONS} sessions at once, 20 KiB stored in each", _KEEPERS, _ftp(200), 90),
 )  # fmt: skip
 
 
@@ -213,7 +246,11 @@ def derive(case: Case, figures: Figures) -> Figures:
         "ms_per_mib": cpu * 1000 / max(mib, 1e-6),
         "mib_per_cpu": mib / cpu,
     }
-    if case.group == "http":
+    if case.group == "ftp":
+        found["ms_per_session"] = cpu * 1000 / max(figures["sessions"], 1)
+        found["slowest"] = figures["slowest"]
+        found["again"] = figures["again"]
+    elif case.group == "http":
         found["req_per_s"] = figures["requests"] / figures["wall"]
         found["req_per_cpu"] = figures["requests"] / cpu
         found["us_per_req"] = cpu * 1e6 / max(figures["requests"], 1)

@@ -58,8 +58,21 @@ _BESIDE: list[Column] = [
     _BUSY,
     _OTHERS,
 ]
-COLUMNS = {"tftp": _TFTP, "http": _HTTP, "beside": _BESIDE}
-TITLES = {"tftp": "TFTP", "http": "HTTP and HTTPS", "beside": "TFTP beside other work"}
+_FTP: list[Column] = [
+    ("wall s", _range("wall", "{:.2f}")),
+    ("CPU ms / session", _range("ms_per_session", "{:.2f}")),
+    ("slowest session s", _median("slowest")),
+    ("connected twice", _range("again", "{:.0f}")),
+    _BUSY,
+    _OTHERS,
+]
+COLUMNS = {"tftp": _TFTP, "http": _HTTP, "beside": _BESIDE, "ftp": _FTP}
+TITLES = {
+    "tftp": "TFTP",
+    "http": "HTTP and HTTPS",
+    "beside": "TFTP beside other work",
+    "ftp": "FTP: user data stored",
+}
 Grid = tuple[str, list[str], list[list[str]]]  # title, head, rows
 
 

@@ -19,6 +19,7 @@ from benchmarks.files import Files
 from benchmarks.meter import Meter, meter
 
 OURS = "mv-iptel"
+CHALLENGED = "mv-iptel+SNMP"  # the same program, with the phone's answer before each store
 HERE = "127.0.0.1"
 
 
@@ -28,13 +29,20 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to start and where it then listens; a port of 0 is not offered."""
+    """What to start and where it then listens; a port of 0 is not offered.
+
+    A file that is sent to `prefix` + its name lies in `stored`; `snmp` is the port where phones are asked.
+    """
 
     command: list[str]
     address: str = HERE
     tftp: int = 0
     http: int = 0
     https: int = 0
+    ftp: int = 0
+    snmp: int = 0
+    stored: Path = Path()
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def running(server: Server, scratch: Path, files: Files) -> Iterator[Running]:
 def _wait(name: str, server: Running, limit: float = 20.0) -> None:
     """Raises ServerError if a port does not open within `limit` seconds."""
     end = time.monotonic() + limit
-    tcp = [port for port in (server.plan.http, server.plan.https) if port]
+    tcp = [port for port in (server.plan.http, server.plan.https, server.plan.ftp) if port]
     while True:
         if server.process.poll() is not None:
             tail = server.output.read_text(errors="replace")[-600:].strip()
@@ -201,12 +209,43 @@ http {{
     )
 
 
-def _ours(folder: Path, files: Files) -> Plan:
-    """A complete home as `init` makes it, with journal, inventory and status; ports and certificate are the
-    bench's, and FTP is off."""
-    program = str(Path(sys.executable).parent / "mv-iptel")
+def _vsftpd(folder: Path, files: Files) -> Plan:
+    """Anonymous upload, its log on. Its user must reach the folder; the root itself must not be writable."""
+    port, root, inside = free_port(), folder / "root", folder / "root" / "in"
+    for parent in folder.parents:
+        if not parent.stat().st_mode & 0o001:
+            raise ServerError(f"vsftpd's user ftp cannot reach {folder}: chmod o+x {parent}")
+    shutil.rmtree(root, ignore_errors=True)
+    for path in (root, inside, folder / "empty"):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+    shutil.chown(inside, "ftp")
+    (folder / "log").unlink(missing_ok=True)
+    (folder / "vsftpd.conf").write_text(f"""\
+listen=YES
+listen_address={HERE}
+listen_port={port}
+background=NO
+anonymous_enable=YES
+local_enable=NO
+write_enable=YES
+anon_upload_enable=YES
+anon_other_write_enable=YES
+anon_root={root}
+secure_chroot_dir={folder / "empty"}
+connect_from_port_20=NO
+xferlog_enable=YES
+vsftpd_log_file={folder / "log"}
+""")
+    command = [find("vsftpd") or "vsftpd", str(folder / "vsftpd.conf")]
+    return Plan(command, ftp=port, stored=inside, prefix="in/")
+
+
+def _home(folder: Path) -> Path:
+    """A complete home as `init` makes it, with journal, inventory and status."""
     home = folder / "home"
     ini = home / "MV_IPTel" / "bin" / "MV_IPTel.ini"
+    program = str(Path(sys.executable).parent / "mv-iptel")
     if not ini.exists():
         init = [program, "init", str(home), "--name", "bench", "--address", HERE]
         done = subprocess.run(init, capture_output=True, text=True, timeout=120)
@@ -214,6 +253,17 @@ def _ours(folder: Path, files: Files) -> Plan:
             raise ServerError(
                 f"mv-iptel init ended with {done.returncode}: {(done.stdout + done.stderr)[-600:]}"
             )
+    return home
+
+
+def _set(home: Path, keys: dict[str, dict[str, str]]) -> None:
+    ini = home / "MV_IPTel" / "bin" / "MV_IPTel.ini"
+    ini.write_text(set_keys(ini.read_text(encoding="utf-8", errors="surrogateescape"), keys))
+
+
+def _ours(folder: Path, files: Files) -> Plan:
+    """Everything but FTP; ports and certificate are the bench's."""
+    program, home = str(Path(sys.executable).parent / "mv-iptel"), _home(folder)
     for name in ("TFTPdata", "HTTPdata", "HTTPSdata"):
         files.link_into(home / "MV_IPTel" / "data" / name)
     plan = Plan(
@@ -233,7 +283,28 @@ def _ours(folder: Path, files: Files) -> Plan:
             "CertFile": str(files.certificate), "KeyFile": str(files.key),
         },
     }  # fmt: skip
-    ini.write_text(set_keys(ini.read_text(encoding="utf-8", errors="surrogateescape"), {**off, **on}))
+    _set(home, {**off, **on})
+    return plan
+
+
+def _our_ftp(challenge: bool) -> Callable[[Path, Files], Plan]:
+    """FTP alone, nothing stored yet; `challenge`: every session's phone is asked by SNMP."""
+
+    def plan(folder: Path, files: Files) -> Plan:
+        program, home = str(Path(sys.executable).parent / "mv-iptel"), _home(folder)
+        stored, versions = home / "MV_IPTel" / "data" / "FTPdata", home / "MV_IPTel" / "var" / "versions"
+        for path in (*stored.glob("*data.txt"), *versions.glob("*")):
+            path.unlink() if path.is_file() else shutil.rmtree(path)
+        port, snmp = free_port(), free_port(socket.SOCK_DGRAM)
+        _set(home, {
+            "Settings": {"BindAddress": HERE, "StatusPort": str(free_port()), "MaxClients": "0"},
+            "TFTP": {"RunTrivialFTP": "0"}, "HTTP": {"RunHTTP": "0"}, "HTTPS": {"RunHTTPS": "0"},
+            "FTP": {"RunFTP": "1", "FTPPort": str(port), "FTPMaxPerAddress": "0"}, "FTPS": {"RunFTPS": "0"},
+            "SNMP": {"UseSNMP": str(int(challenge)), "SNMPPort": str(snmp)},
+        })  # fmt: skip
+        command = [program, "serve", "--home", str(home)]
+        return Plan(command, ftp=port, snmp=snmp if challenge else 0, stored=stored)
+
     return plan
 
 
@@ -277,4 +348,10 @@ DNSMASQ = Server(
     _needs("dnsmasq", "dnsmasq-base", root=True),
 )  # fmt: skip
 NGINX = Server("nginx", _nginx, lambda: _first_line("/usr/sbin/nginx", "-v"), _needs("nginx", "nginx-light"))
+VSFTPD = Server(
+    "vsftpd", _vsftpd, lambda: _first_line("sh", "-c", "vsftpd -v 0>&1 2>&1"),
+    _needs("vsftpd", "vsftpd", root=True),
+)  # fmt: skip
 MV_IPTEL = Server(OURS, _ours, _our_version, lambda: "")
+MV_IPTEL_FTP = Server(OURS, _our_ftp(False), _our_version, lambda: "")
+MV_IPTEL_SNMP = Server(CHALLENGED, _our_ftp(True), _our_version, lambda: "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.cases import BESIDE_RATE
-from benchmarks.servers import OURS
+from benchmarks.servers import CHALLENGED, OURS
 
 # (case, server) -> one record of derived figures for each round
 Runs = dict[tuple[str, str], list[dict]]
@@ -40,10 +40,11 @@ class Target:
     other: tuple[str, str]  # case and server
     bound: float
     least: bool  # True: at least, False: at most
+    ours: str = OURS
 
     def judge(self, runs: Runs) -> Verdict:
         wanted = f"{'>=' if self.least else '<='} {self.bound:g}"
-        mine, theirs = runs.get((self.case, OURS), []), runs.get(self.other, [])
+        mine, theirs = runs.get((self.case, self.ours), []), runs.get(self.other, [])
         if not mine or not theirs:
             return Verdict(self.what, wanted, None)
         ratio = median(r[self.figure] for r in mine) / median(r[self.figure] for r in theirs)
@@ -69,6 +70,12 @@ def _beside_web(runs: Runs) -> Verdict:
         return verdict
     note = f"only {min(rates):.0f} requests a second were answered"
     return Verdict(what, verdict.wanted, verdict.ratio, verdict.low, verdict.high, False, note)
+
+
+def _store(case: str, clients: int, ours: str, bound: float) -> Callable[[Runs], Verdict]:
+    asked = " with SNMP" if ours == CHALLENGED else ""
+    what = f"FTP, {clients} at once{asked}: CPU per session / vsftpd"
+    return Target(what, case, "ms_per_session", (case, "vsftpd"), bound, False, ours).judge
 
 
 JUDGES: tuple[Callable[[Runs], Verdict], ...] = (
@@ -98,6 +105,10 @@ JUDGES: tuple[Callable[[Runs], Verdict], ...] = (
     ).judge,
     Target("b beside work at nice 19: wall time / alone", "nice", "wall", ("alone", OURS), 1.5, False).judge,
     _beside_web,
+    _store("ftp-20", 20, OURS, 0.5),
+    _store("ftp-20", 20, CHALLENGED, 0.8),
+    _store("ftp-200", 200, OURS, 0.5),
+    _store("ftp-200", 200, CHALLENGED, 0.8),
 )
 
 

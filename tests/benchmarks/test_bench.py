@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,14 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is not part of the installed packag
 
 from benchmarks import files as bench_files  # noqa: E402
 from benchmarks import meter as metering  # noqa: E402
-from benchmarks import report  # noqa: E402
+from benchmarks import (
+    report,
+    servers,
+)
 from benchmarks.build import build  # noqa: E402
 from benchmarks.cases import CASES, Bench, RunError, derive, measure, run  # noqa: E402
 from benchmarks.files import SETTINGS, SMALL, Files  # noqa: E402
-from benchmarks.servers import DNSMASQ, NGINX, OURS, TFTPD, Server, running, set_keys  # noqa: E402
+from benchmarks.servers import CHALLENGED, DNSMASQ, NGINX, OURS, TFTPD, VSFTPD, Server, running, set_keys  # noqa: E402  # noqa: E402
 from benchmarks.targets import Target, judge  # noqa: E402
 
 BY_KEY = {case.key: case for case in CASES}
@@ -144,6 +149,68 @@ def test_http_refuses_another_certificate(start, generators, files, tmp_path):
             run([str(generators.httpload), "-n", "1", "-d", "0.1", "-C", str(other.certificate), *where], 30)
 
 
+@pytest.fixture
+def reachable():
+    """A folder that vsftpd's own user can reach, as the bench's is."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_ftp_sessions_store_every_byte(reachable, generators, files):
+    if why := VSFTPD.missing():
+        pytest.skip(why)
+    with running(VSFTPD, reachable, files) as started:
+        plan = started.plan
+        where = ["-p", plan.prefix, plan.address, str(plan.ftp), str(plan.stored)]
+        command = [str(generators.ftpload), "-n", "3", "-r", "2", "-k", "30000", "-e", "700", *where]
+        got = run(command, 30)
+        assert (got["sessions"], got["bytes"], got["asked"]) == (6, 6 * 30000, 0)
+        names = {path.name: path.stat() for path in plan.stored.iterdir()}
+    assert set(names) == {f"{ext}_4620data.txt" for ext in (700, 701, 702)}
+    assert {facts.st_size for facts in names.values()} == {30000}
+
+
+def test_ftp_wrong_byte_is_found(reachable, generators, files):
+    """What lies where the generator looks is not what it sent."""
+    if why := VSFTPD.missing():
+        pytest.skip(why)
+    elsewhere = reachable / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "20000_4620data.txt").write_bytes(bytes(20480))
+    with running(VSFTPD, reachable, files) as started:
+        plan = started.plan
+        where = ["-p", plan.prefix, plan.address, str(plan.ftp), str(elsewhere)]
+        with pytest.raises(RunError, match="1 with a wrong byte: client 0: session 1: a wrong byte"):
+            run([str(generators.ftpload), "-n", "1", *where], 30)
+
+
+def test_ftp_refusal_is_told(reachable, generators, files):
+    if why := VSFTPD.missing():
+        pytest.skip(why)
+    with running(VSFTPD, reachable, files) as started:
+        started.plan.stored.chmod(stat.S_IRUSR)
+        where = ["-p", "in/", started.plan.address, str(started.plan.ftp), str(started.plan.stored)]
+        with pytest.raises(RunError, match="STOR was answered with: 553"):
+            run([str(generators.ftpload), "-n", "1", *where], 30)
+
+
+@pytest.mark.parametrize(
+    ("server", "asks"), [(servers.MV_IPTEL_FTP, False), (servers.MV_IPTEL_SNMP, True)], ids=[OURS, CHALLENGED]
+)
+def test_our_ftp_sessions_store_every_byte(server, asks, start, generators, files):
+    """With the challenge every session asks its phone's agent, which the generator plays."""
+    with start(server) as started:
+        plan = started.plan
+        agents = ["-S", str(plan.snmp)] if plan.snmp else []
+        where = [plan.address, str(plan.ftp), str(plan.stored)]
+        got = run([str(generators.ftpload), "-n", "3", *agents, *where], 30)
+        assert got["sessions"] == 3
+        assert (got["asked"] >= 3) is asks
+        stored = sorted(path.name for path in plan.stored.glob("*_4620data.txt"))
+        assert stored == [f"{ext}_4620data.txt" for ext in (20000, 20001, 20002)]
+
+
 def test_files_are_kept_or_replaced_but_never_written_in_place(tmp_path):
     root = bench_files.make(tmp_path).root
     kept, changed = (root / SMALL).stat(), (root / SETTINGS).stat()
@@ -214,7 +281,7 @@ def test_a_server_is_ended_with_its_children(make, output):
 
 def runs(**figures: list[float]) -> dict:
     """case__server=[value of each round]; every figure of a round has that value."""
-    names = ("kp_per_cpu", "wall", "ms_per_mib", "req_per_cpu", "mib_per_cpu", "again")
+    names = ("kp_per_cpu", "wall", "ms_per_mib", "req_per_cpu", "mib_per_cpu", "again", "ms_per_session")
     return {
         tuple(key.replace("ours", OURS).split("__")): [dict.fromkeys(names, value) for value in values]
         for key, values in figures.items()
@@ -253,6 +320,14 @@ def test_beside_http_counts_only_if_the_requests_were_answered():
     for rate, word in ((2000, "pass"), (1000, "MISS")):
         measured["web", OURS][0]["beside_rate"] = rate
         assert {v.what: v.word for v in judge(measured)}[what] == word
+
+
+def test_stores_are_held_against_vsftpd():
+    measured = runs(**{"ftp-20__ours": [0.6], "ftp-20__vsftpd": [1.0]})
+    measured["ftp-20", CHALLENGED] = runs(x__ours=[0.7])["x", OURS]
+    found = {v.what: v.word for v in judge(measured)}
+    assert found["FTP, 20 at once: CPU per session / vsftpd"] == "MISS"
+    assert found["FTP, 20 at once with SNMP: CPU per session / vsftpd"] == "pass"
 
 
 def test_report_names_what_was_skipped():
