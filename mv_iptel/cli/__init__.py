@@ -14,7 +14,7 @@ WHERE = {
     "init": "home", "check": "home", "certs": "home",
     "serve": "serve",
     "status": "seeing", "watch": "seeing", "why": "seeing", "phones": "phones", "slots": "seeing",
-    "reload": "seeing",
+    "reload": "seeing", "backups": "backups",
     "sim": "sim",
 }  # fmt: skip
 
@@ -41,6 +41,7 @@ def group() -> None:
     First minute:   mv-iptel serve --dir ./firmware
     Installation:   mv-iptel init && mv-iptel check && mv-iptel serve
     Who asked what: mv-iptel status, mv-iptel watch 192.0.2.17, mv-iptel why 192.0.2.17 46xxsettings.txt
+    Users' data:    mv-iptel backups list, mv-iptel backups diff 4711
 
     Exit codes: 0 done, 1 findings or a negative answer, 2 usage or configuration, 3 server not reachable.
     """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import time
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
 
 from rich.text import Text
 
@@ -78,3 +80,24 @@ def day(when: float) -> str:
 def place(row: dict[str, Any]) -> str:
     """File and line that decided."""
     return plain(row["source"]) + (f":{row['line']}" if row["line"] else "")
+
+
+def write_csv(fields: Sequence[str], rows: Iterable[dict[str, Any]], out: TextIO) -> None:
+    """CSV that a spreadsheet does not take for formulas: a phone chooses some of these texts."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(fields)
+    for row in rows:
+        values = []
+        for field in fields:
+            value = row[field]
+            if isinstance(value, str):
+                value = plain(value)
+                if value[:1] in ("=", "+", "-", "@", "\t"):
+                    value = "'" + value
+            values.append(value)
+        writer.writerow(values)
+
+
+def moment(when: float) -> str:
+    """A time for programs: 2026-07-03T12:00:00+0200; empty for none."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(when)) if when else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import sys
 import time
@@ -12,7 +11,7 @@ from urllib.parse import quote
 import click
 
 from mv_iptel.cli.asking import did, installed, post
-from mv_iptel.cli.forms import Columns, day, line_of
+from mv_iptel.cli.forms import Columns, day, line_of, moment, write_csv
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
 from mv_iptel.home import Home
 from mv_iptel.inventory import Reader
@@ -177,23 +176,10 @@ def forget_phone(home: Home, as_json: bool, who: str) -> None:
 
 
 def _write_csv(rows: list[dict[str, Any]]) -> None:
-    """CSV that a spreadsheet does not take for formulas: a phone chooses some of these texts."""
     fields = ("mac", "ext", "model", "version", "runs", "runs_source", "address", "first_seen", "last_seen",
               "requests", "refused", "failed", "bytes")  # fmt: skip
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(fields)
-    for row in rows:
-        values = []
-        for field in fields:
-            value = row[field]
-            if field.endswith("_seen"):
-                value = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(value))
-            elif isinstance(value, str):
-                value = plain(value)
-                if value[:1] in ("=", "+", "-", "@", "\t"):
-                    value = "'" + value
-            values.append(value)
-        writer.writerow(values)
+    times = ("first_seen", "last_seen")
+    write_csv(fields, ({**row, **{key: moment(row[key]) for key in times}} for row in rows), sys.stdout)
 
 
 def _runs(row: dict[str, Any]) -> str:

@@ -39,6 +39,17 @@ OUTCOMES = {
     "failed": "failed",
 }
 
+# How the store knew that user data is the sender's own.
+HOWS = {
+    "snmp": "shown by its SNMP answer",
+    "snmp-guess": "its SNMP answer showed the type, its name the extension",
+    "pin": "with the remembered password",
+    "basic": "with a name and password",
+    "none": "nothing had to be shown",
+    "superuser": "written by the superuser",
+    "restore": "restored by the administrator",
+}
+
 SOURCES = {
     "agent": "User-Agent",
     "name": "name of a file it asked for",
