@@ -19,14 +19,11 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is not part of the installed packag
 
 from benchmarks import files as bench_files  # noqa: E402
 from benchmarks import meter as metering  # noqa: E402
-from benchmarks import (
-    report,
-    servers,
-)
+from benchmarks import report, servers  # noqa: E402
 from benchmarks.build import build  # noqa: E402
 from benchmarks.cases import CASES, Bench, RunError, derive, measure, run  # noqa: E402
 from benchmarks.files import SETTINGS, SMALL, Files  # noqa: E402
-from benchmarks.servers import CHALLENGED, DNSMASQ, NGINX, OURS, TFTPD, VSFTPD, Server, running, set_keys  # noqa: E402  # noqa: E402
+from benchmarks.servers import CHALLENGED, DNSMASQ, NGINX, OURS, TFTPD, VSFTPD, Server, running  # noqa: E402
 from benchmarks.targets import Target, judge  # noqa: E402
 
 BY_KEY = {case.key: case for case in CASES}
@@ -340,7 +337,9 @@ def test_report_names_what_was_skipped():
 
 def test_ini_keys_are_changed_in_place_or_added():
     text = "[Settings]\n# StatusPort\nStatusPort = 6090\n[TFTP]\nTrivialFTPPort=69\n"
-    changed = set_keys(text, {"Settings": {"StatusPort": "1", "MaxClients": "0"}, "FTP": {"RunFTP": "0"}})
+    changed = servers.set_keys(
+        text, {"Settings": {"StatusPort": "1", "MaxClients": "0"}, "FTP": {"RunFTP": "0"}}
+    )
     assert changed.splitlines() == [
         *("[Settings]", "MaxClients=0", "# StatusPort", "StatusPort=1"),
         *("[TFTP]", "TrivialFTPPort=69", "[FTP]", "RunFTP=0"),
