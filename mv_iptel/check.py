@@ -20,6 +20,7 @@ from mv_iptel import certs, config, ports
 from mv_iptel.config import Config, ConfigError, Finding
 from mv_iptel.home import CHECK_FILE, Home
 from mv_iptel.library import access
+from mv_iptel.userdata import check as userdata
 
 MANY_FILES = 20_000  # beyond this, directories are not compared further
 PIECE = 1 << 20
@@ -293,8 +294,11 @@ def _certificates(config: Config) -> Iterator[Finding]:
 
 
 def list_file(root: Root) -> Path | None:
-    """The access list in force for a root: its own one, else the general one."""
-    for name in (f"{root.proto}_allow_IP.txt", "allow_IP.txt"):
+    """The access list in force for a root: its own one, else the general one; FTP has only its own."""
+    names = [f"{root.proto}_allow_IP.txt"]
+    if root.proto != "FTP":
+        names.append("allow_IP.txt")
+    for name in names:
         path = root.path / name
         if path.exists() or path.is_symlink():
             return path
@@ -432,17 +436,6 @@ def _combinations(config: Config) -> Iterator[Finding]:
     if settings.max_clients and not settings.client_session_time:
         text = f"slots have no end: only the first {settings.max_clients} clients are served; write 600 or so"
         yield config.finding("Settings", "ClientSessionTime", text)
-    if http.backup_auth == "snmp" and not config.snmp.use_snmp:
-        text = "is snmp while UseSNMP=0, so no backup over HTTP is accepted; write pin, basic or none"
-        yield config.finding("HTTP", "BackupAuth", text)
-    policies = {http.backup_auth, *(one.policy for one in http.backup_per_net)}
-    if "basic" in policies and (http.backup_passwords is None or not http.backup_passwords.is_file()):
-        yield config.finding(
-            "HTTP", "BackupPasswords", "the policy basic needs it; name a file with names and passwords"
-        )
-    if "pin" in policies and not config.https.run_https:
-        text = "the policy pin works only over HTTPS, which is off; write RunHTTPS=1"
-        yield config.finding("HTTP", "BackupAuth", text)
     servers = config.backup_servers
     if (servers.request_updates or servers.request_backup) and not (
         servers.use_primary_svr or servers.use_secondary_svr
@@ -469,6 +462,7 @@ CHECKS = (
     _scripts,
     _community,
     _combinations,
+    userdata.check,
 )
 
 
@@ -480,9 +474,18 @@ def _facts(config: Config) -> Iterator[Fact]:
         listed = list_file(root)
         text = f"serves {root.path}, {'listed in ' + listed.name if listed else 'no list'}"
         if root.proto == "FTP":
-            text = "is switched on, but this version has no FTP yet"
+            text = f"keeps user data in {config.http.backup_dir}, " + (
+                "each phone is asked by SNMP who it is"
+                if config.snmp.use_snmp
+                else "nobody is asked (UseSNMP=0)"
+            )
         yield Fact(root.proto.lower(), text)
-    ports = [f"{one.proto}:{one.port}" for one in listeners(config) if one.section not in ("FTP", "FTPS")]
+    if config.http.run_http or config.https.run_https:
+        nets = [f"{one.network}: {one.policy}" for one in config.http.backup_per_net]
+        yield Fact("backup", ", ".join([f"over HTTP and HTTPS {config.http.backup_auth}", *nets]))
+    if config.ftp.superuser and any(root.proto == "FTP" for root in roots(config)):
+        yield Fact("superuser", f"{config.ftp.su_user_name} may sign in over FTP")
+    ports = [f"{one.proto}:{one.port}" for one in listeners(config)]
     yield Fact("ports", " ".join(ports))
     if config.https.run_https or config.ftps.run_ftps:
         try:

@@ -102,10 +102,6 @@ def test_legacy_modes_are_named_and_are_no_finding(home):
 
 COMBINATIONS = [
     ({"Settings.MaxClients": "100"}, "ClientSessionTime", "only the first 100 clients"),
-    ({"SNMP.UseSNMP": "0"}, "BackupAuth", "UseSNMP=0"),
-    ({"HTTP.BackupAuth": "basic"}, "BackupPasswords", "needs it"),
-    ({"HTTP.BackupPerNet": "10.0.0.0/8=basic"}, "BackupPasswords", "needs it"),
-    ({"HTTP.BackupAuth": "pin", "HTTPS.RunHTTPS": "0"}, "BackupAuth", "only over HTTPS"),
     ({"BACKUP_SERVERS.RequestUpdates": "1"}, "RequestUpdates", "UsePrimarySvr=1"),
     ({"TFTP.RunTrivialFTP": "0", "HTTP.RunHTTP": "0", "HTTPS.RunHTTPS": "0"}, "RunHTTP", "no phone can boot"),
     ({"TFTP.TFTPDir": "nowhere"}, "TFTPDir", "is not there"),
@@ -127,7 +123,6 @@ def test_keys_and_places(home, values, key, words):
 
 QUIET = [
     {"Settings.MaxClients": "100", "Settings.ClientSessionTime": "600"},
-    {"SNMP.UseSNMP": "0", "HTTP.BackupAuth": "none"},
     {"TFTP.TFTPDir": "nowhere", "TFTP.RunTrivialFTP": "0"},
     {"HTTPS.CertFile": "nowhere.pem", "HTTPS.RunHTTPS": "0"},
     {"Settings.User": "root"},
@@ -302,7 +297,8 @@ def test_scripts_are_read(home):
 def test_phones_and_server_share_one_community(home):
     change(home, **{"SNMP.Community": "another"})
     assert {name for name, text in told(home) if "SNMPSTRING differs" in text} == {"46xxsettings.txt"}
-    change(home, **{"SNMP.UseSNMP": "0", "HTTP.BackupAuth": "none"})
+    change(home, **{"SNMP.UseSNMP": "0", "HTTP.BackupAuth": "pin"})
+    (home.ftp_data / "backup_allow_IP.txt").write_text("10.0.0.0/8\n")
     assert told(home) == []
 
 
