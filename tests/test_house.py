@@ -23,7 +23,7 @@ from mv_iptel.library.answers import Reason
 ROOT = Path(__file__).resolve().parent.parent
 FRONT_ENDS = ("tftp", "http", "ftp")
 # Modules of the pure library of scripts that do talk to servers: the simulated phone over real sockets.
-LIVE_PHONES = {"live", "sim", "storm", "agent", "boot", "wire"}
+LIVE_PHONES = {"live", "storm", "agent", "backup", "saving", "wire"}
 LINES = 800  # a module longer than this has more than one job
 
 

@@ -19,7 +19,7 @@ ALIASES = {"46upgrade.scr": "46xxupgrade.scr"}  # the VPN guide writes it so
 
 # A download of one of these that a list refuses is answered with an fxd_ file (DESIGN section 5).
 _UPGRADE = re.compile(
-    r"(?:46xx|46vpn|96xx|96x1[HS]|16xx|1600|J100[HS]|K1xxS)upgrade\.(?:scr|txt)\Z", re.IGNORECASE
+    r"(?:46xx|46vpn|96xx|96x1[HS]|16xx|1600|J100[HS]|B189H|K1xxS)upgrade\.(?:scr|txt)\Z", re.IGNORECASE
 )
 _SETTINGS = re.compile(r"(?:46xxsettings\.(?:scr|txt)|46xxspecials\.txt|46vpnsetting\.txt)\Z", re.IGNORECASE)
 

@@ -28,7 +28,7 @@ _BOOT_IMAGE = re.compile(r"hb|bb|b[0-9]|repl\w*boot|boot", re.I)
 class Server(NamedTuple):
     """One server as the phone sees it."""
 
-    protocol: str  # tftp, http, https
+    protocol: str  # tftp, http, https; ftp for user data
     host: str
     port: int
 
@@ -78,15 +78,19 @@ class Servers:
 
 
 class Fetch(NamedTuple):
-    """What the phone wants next. `keep` says that it reads the bytes, not only stores them."""
+    """What the phone wants next. `keep` says that it reads the bytes, not only stores them.
+
+    With a `body` it is the other way round: that is stored under the name.
+    """
 
     server: Server
     name: str
-    kind: str  # script, settings, software, file
+    kind: str  # script, settings, software, file; store and restore of user data
     file: str = ""  # the script line that named it
     line: int = 0
     keep: bool = True
     agent: str = ""  # the User-Agent that HTTP requests carry
+    body: bytes | None = None
 
 
 class Reboot(NamedTuple):

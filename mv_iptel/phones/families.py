@@ -77,6 +77,8 @@ FAMILIES = {
         Family("J100-sip", ("J100Supgrade.txt",), "SIP", protocol="http", software_first=True,
                secure_software=True, variables=_J100, files=_SIP_FILES),
         Family("J100", ("J100Hupgrade.txt",), "H323", protocol="http", variables=_J100, checks_name=False),
+        # A conference phone with 96x1 software. No source names its script: spelled as its sisters' are.
+        Family("B189", ("B189Hupgrade.txt",), "H323", variables=_96X1, checks_name=False),
         Family("K1xx", ("K1xxSupgrade.txt",), "SIP", protocol="http", software_first=True,
                secure_software=True, variables=("GROUP", "MODEL", "MODEL4", "MACADDR"), files=_SIP_FILES),
     )
@@ -91,6 +93,7 @@ for _names, _usual, _other in (
     ("9608 9608G 9611G 9621G 9641G 9641GS", "96x1", "96x1-sip"),
     ("9601", "96x1-sip", ""),
     ("1603 1603SW 1608 1616", "16xx", ""),
+    ("B189", "B189", ""),
     ("J129 J139 J159 J189", "J100-sip", ""),
     ("J169 J179", "J100-sip", "J100"),
     ("K155 K165 K175", "K1xx", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import select
 import socket
@@ -44,15 +45,20 @@ def tls_context(
     return context
 
 
-def get(wants: Fetch, version: str = "1.1") -> bytes:
-    """The HTTP request of a phone."""
+def head_of(wants: Fetch) -> tuple[tuple[str, str], ...]:
+    """The header lines that a phone sends with every request."""
     server = wants.server
     host = f"[{server.host}]" if ":" in server.host else server.host
     default = 443 if server.protocol == "https" else 80
     where = host if server.port == default else f"{host}:{server.port}"
-    headers = (("Host", where), ("User-Agent", wants.agent or "AVAYA"), ("Accept", "*/*"),
-               ("Connection", "keep-alive"))  # fmt: skip
-    return http.request("GET", "/" + wants.name, headers, version)
+    return (("Host", where), ("User-Agent", wants.agent or "AVAYA"), ("Accept", "*/*"),
+            ("Connection", "keep-alive"))  # fmt: skip
+
+
+def get(wants: Fetch, version: str = "1.1") -> bytes:
+    """The HTTP request of a phone: a GET, or a PUT of what it wants to store."""
+    method = "GET" if wants.body is None else "PUT"
+    return http.request(method, "/" + wants.name, head_of(wants), version, wants.body or b"")
 
 
 class Taken:
@@ -164,36 +170,48 @@ class Live:
     # --- HTTP and HTTPS
 
     def _http(self, wants: Fetch) -> Fetched:
-        limit = time.monotonic() + self.patience
-        tries = 1
-        while True:
-            reused = wants.server in self._open
-            body = Taken(wants.keep)
-            try:
-                reply = self._exchange(wants, body, limit)
-            except (OSError, http.ProtocolError):
-                self._drop(wants.server)
-                if not reused or body.size:
-                    raise
-                continue  # the server had closed the idle connection
-            if not reply.keep:
-                self._drop(wants.server)
-            wait = float(retry_after(reply))
-            if reply.status != 503 or not wait or time.monotonic() + wait > limit:
-                break
-            tries += 1
-            time.sleep(wait)
+        reply, body, tries = self.ask(wants.server, "GET", get(wants), wants.keep)
         status = f"{reply.status} {reply.phrase}".strip()
         result = HTTP_RESULTS.get(reply.status, "failed" if reply.status >= 500 else "refused")
         if result != "ok":
             return Fetched(result, detail=status, tries=tries)
         return body.fetched(status, tries)
 
-    def _exchange(self, wants: Fetch, body: Taken, limit: float) -> http.Reply:
+    def ask(
+        self, server: Server, method: str, message: bytes, keep: bool = True
+    ) -> tuple[http.Reply, Taken, int]:
+        """The answer to one HTTP request, its body, and how often a busy server had to be asked.
+
+        Raises OSError and ProtocolError.
+        """
+        limit = time.monotonic() + self.patience
+        tries = 1
+        while True:
+            reused = server in self._open
+            body = Taken(keep)
+            try:
+                reply = self._exchange(server, method, message, body, limit)
+            except (OSError, http.ProtocolError):
+                self._drop(server)
+                if not reused or body.size:
+                    raise
+                continue  # the server had closed the idle connection
+            if not reply.keep:
+                self._drop(server)
+            wait = float(retry_after(reply))
+            if reply.status != 503 or not wait or time.monotonic() + wait > limit:
+                return reply, body, tries
+            tries += 1
+            time.sleep(wait)
+
+    def _exchange(self, server: Server, method: str, message: bytes, body: Taken, limit: float) -> http.Reply:
         """One request and its whole answer."""
-        connection = self._open.get(wants.server) or self._connect(wants.server)
-        reply = http.Reply("GET", sink=body.take)
-        connection.sendall(get(wants))
+        connection = self._open.get(server) or self._connect(server)
+        connection.settimeout(max(0.001, limit - time.monotonic()))
+        reply = http.Reply(method, sink=body.take)
+        # A server that wants no more of a body closes: what it said before that is the answer.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(message)
         while not reply.complete:
             connection.settimeout(max(0.001, limit - time.monotonic()))
             data = connection.recv(RECEIVE)

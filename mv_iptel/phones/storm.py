@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import heapq
-import math
 import random
 import resource
 import select
 import socket
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from mv_iptel.phones import boot, live
+from mv_iptel.phones import boot, live, userdata
+from mv_iptel.phones.agent import Agent, Says
+from mv_iptel.phones.arrival import arrivals
 from mv_iptel.phones.boot import Fetch, Fetched, Reboot, Server, Servers
 from mv_iptel.phones.families import Handset
+from mv_iptel.phones.outcome import Outcome, Result
+from mv_iptel.phones.saving import Ftp, Put, answering
 from mv_iptel.phones.wire import Connection, Http, Reference, References, Tftp, key
 
 READY_WITHIN = 120.0  # seconds from power-on; a phone that needs longer has failed
@@ -25,7 +26,7 @@ RESET = 5.0  # seconds that a phone shows its error before it starts again
 LOOK = 0.2  # seconds between two looks at the timers
 
 MODELS = {"tftp": "4621SW", "http": "9640", "https": "9640"}
-CURVES = ("s", "uniform", "burst")
+EXTENSIONS = 20_000  # the first phone's is one more
 
 
 def own_address(number: int) -> str:
@@ -35,14 +36,12 @@ def own_address(number: int) -> str:
     return f"127.{second + 1}.{third + 1}.{last + 1}"
 
 
-def arrivals(phones: int, seconds: float, curve: str = "s") -> list[float]:
-    """When each phone is switched on: all at once, evenly, or most of them in the middle (s)."""
-    if curve == "burst" or phones < 2:
-        return [0.0] * phones
-    places = [number / (phones - 1) for number in range(phones)]
-    if curve == "s":  # the inverse of the smooth step 3x² - 2x³
-        places = [0.5 - math.sin(math.asin(1 - 2 * place) / 3) for place in places]
-    return [seconds * place for place in places]
+@dataclass(frozen=True)
+class Backups:
+    """That each phone also stores its user's data and fetches it again, answering SNMP meanwhile."""
+
+    community: str = field(default="public", repr=False)
+    snmp_port: int = 161
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class Plan:
     within: float = READY_WITHIN
     own_addresses: bool = True
     context: ssl.SSLContext | None = None
+    backups: Backups | None = None
 
     def protocols(self) -> list[str]:
         """The protocol of each phone: exact shares, in an order that the seed decides."""
@@ -93,68 +93,6 @@ def scout(plan: Plan, fetch: Callable[[Fetch], Fetched]) -> tuple[References, di
     return references, reports
 
 
-@dataclass
-class Outcome:
-    """How one phone fared. `seconds` runs from power-on."""
-
-    number: int
-    address: str
-    model: str
-    protocol: str
-    ready: bool = False
-    why: str = ""
-    seconds: float = 0.0
-    files: int = 0
-    octets: int = 0
-
-
-@dataclass
-class Result:
-    """How the storm went; counts are over all phones.
-
-    repeated: request repeats (rrq), ACKs said again (ack), 503 answers (busy), new connections after
-    trouble (connect), restarts after an error screen (reset); dropped: datagrams lost on purpose.
-    """
-
-    phones: list[Outcome]
-    seconds: float = 0.0
-    repeated: Counter[str] = field(default_factory=Counter)
-    dropped: int = 0
-    unverified: int = 0  # bodies that no reference was there for
-
-    @property
-    def failed(self) -> list[Outcome]:
-        """Phones that were not ready in time or got a wrong byte."""
-        return [phone for phone in self.phones if not phone.ready]
-
-    def boot_seconds(self, protocol: str = "") -> dict[str, float]:
-        """Boot times of the ready phones, of one protocol or of all: what half of them did not exceed, ..."""
-        mine = [phone for phone in self.phones if phone.ready and protocol in ("", phone.protocol)]
-        times = sorted(phone.seconds for phone in mine) or [0.0]
-        shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
-        return {name: round(times[math.ceil(share * len(times)) - 1], 3) for name, share in shares.items()}
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        octets = sum(phone.octets for phone in self.phones)
-        return {
-            "phones": len(self.phones), "ready": len(self.phones) - len(self.failed),
-            "failed": len(self.failed), "seconds": round(self.seconds, 3), "bytes": octets,
-            "mib_per_second": round(octets / (1 << 20) / self.seconds, 2) if self.seconds else 0.0,
-            "boot_seconds": self.boot_seconds(),
-            "by_protocol": {
-                protocol: {"phones": count, "boot_seconds": self.boot_seconds(protocol)}
-                for protocol, count in sorted(Counter(phone.protocol for phone in self.phones).items())
-            },
-            "repeated": {name: self.repeated[name] for name in ("rrq", "ack", "busy", "connect", "reset")},
-            "dropped": self.dropped, "unverified": self.unverified,
-            "failures": [
-                {"address": phone.address, "model": phone.model, "protocol": phone.protocol, "why": phone.why}
-                for phone in self.failed[:100]
-            ],
-        }  # fmt: skip
-
-
 def raise_descriptors(most: int = 20_000) -> int:
     """Allow as many open sockets as the system lets us, at most `most`; gives the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -177,7 +115,7 @@ class Storm:
         self.plan = plan
         self.play = play  # what a phone does from power-on
         self.references = references
-        self.result = Result([])
+        self.result = Result([], backups=plan.backups is not None)
         self.active = 0
         self.finished = 0
         self.octets = 0
@@ -187,7 +125,7 @@ class Storm:
         self.handlers: dict[int, Callable[[int], None]] = {}
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
-        self._jobs: set[Tftp | Http] = set()
+        self._jobs: set[Tftp | Http | Ftp] = set()
         self._addresses: dict[Server, tuple[int, tuple[str, int]]] = {}
 
     def run(self) -> Result:
@@ -246,11 +184,11 @@ class Storm:
         if self.handlers.pop(sock.fileno(), None) is not None:
             self._poll.unregister(sock.fileno())
 
-    def begin(self, job: Tftp | Http) -> None:
+    def begin(self, job: Tftp | Http | Ftp) -> None:
         """Look after a job's timers."""
         self._jobs.add(job)
 
-    def end(self, job: Tftp | Http) -> None:
+    def end(self, job: Tftp | Http | Ftp) -> None:
         """Its timers need no more looking after."""
         self._jobs.discard(job)
 
@@ -269,11 +207,14 @@ class Phone:
         plan = storm.plan
         self.storm = storm
         self.own = own_address(number) if plan.own_addresses else ""
-        self.handset = Handset(MODELS[protocol], mac=f"00040d{number:06x}")
+        ext = str(EXTENSIONS + number + 1)
+        self.handset = Handset(MODELS[protocol], mac=f"00040d{number:06x}", ext=ext)
         self.outcome = Outcome(number, self.own, self.handset.model, protocol)
         self.random = random.Random(plan.seed * 1_000_003 + number)
         self.connection: Connection | None = None
-        self._playing: boot.Play | None = None
+        self._playing: boot.Play | userdata.Keeping | None = None
+        self._agent: Agent | None = None
+        self._booted = 0.0  # when it was ready, and began with its user's data
         self._on = 0.0
         self._broken = False  # the last request failed on the way, so a restart may help
 
@@ -302,7 +243,10 @@ class Phone:
     def got(self, wants: Fetch, fetched: Fetched) -> None:
         """A job is done."""
         self._broken = fetched.result == "failed"
-        if fetched.result == "ok":
+        if fetched.result == "ok" and wants.kind == "store":
+            self.outcome.stored = True
+            self.storm.references[key(wants)] = Reference(wants.body or b"")
+        elif fetched.result == "ok":
             self.outcome.files += 1
             self.outcome.octets += fetched.size
             self.storm.octets += fetched.size
@@ -328,14 +272,24 @@ class Phone:
                 self.drop_connection()
                 wants = self._playing.send(None)
         except StopIteration as stop:
-            self._ended(stop.value)
+            if isinstance(stop.value, str):
+                self._saved(stop.value)
+            else:
+                self._ended(stop.value)
             return
         if wants.server.protocol == "tftp":
             Tftp(self, wants)
+        elif wants.server.protocol == "ftp":
+            Ftp(self, wants)
+        elif wants.body is not None:
+            Put(self, wants)
         else:
             Http(self, wants)
 
     def _ended(self, booted: boot.Booted) -> None:
+        if booted.ready and self.storm.plan.backups is not None:
+            self._save(self.storm.plan.backups)
+            return
         if booted.ready or not self._broken or self.storm.now + RESET > self.limit:
             self._done(booted.ready, booted.why)
             return
@@ -344,10 +298,36 @@ class Phone:
         self.drop_connection()
         self.storm.later(self.storm.now + RESET, self.power_on)
 
+    def _save(self, backups: Backups) -> None:
+        """Registered: it stores its user's data and fetches it, and says by SNMP whose that is."""
+        self._booted = self.storm.now
+        told = self.storm.plan.servers[self.outcome.protocol]
+        wire = "" if self.outcome.protocol == "tftp" else self.outcome.protocol
+        ports = {"http": told.http_port, "https": told.tls_port}
+        host = (told.https or told.http or told.tftp)[0]
+        depot = userdata.depot_at(self.handset, host, told.offset, "", wire, ports.get(wire, 0))
+        try:
+            self._agent = answering(self, Says(self.handset, backups.community), backups.snmp_port)
+        except OSError as error:
+            self.fail(f"cannot answer SNMP on {self.own} port {backups.snmp_port}: {error.strerror}")
+            return
+        data = userdata.made_up(userdata.kept_by(self.handset), self.storm.plan.seed)
+        self._playing = userdata.play(self.handset, depot, data)
+        self._step(None)
+
+    def _saved(self, why: str) -> None:
+        self.outcome.restored = not why
+        self.outcome.saving = self.storm.now - self._booted
+        self._done(not why, why)
+
     def _done(self, ready: bool, why: str) -> None:
         self.drop_connection()
+        if self._agent is not None:
+            self.storm.unwatch(self._agent.sock)
+            self._agent.close()
+            self._agent = None
         outcome = self.outcome
-        outcome.seconds = self.storm.now - self._on
+        outcome.seconds = (self._booted or self.storm.now) - self._on
         outcome.ready = ready and outcome.seconds <= self.storm.plan.within
         outcome.why = why if outcome.ready or not ready else f"ready only after {outcome.seconds:.0f} s"
         self.storm.active -= 1

@@ -285,6 +285,10 @@ class Connection:
 class Http:
     """One GET, over a kept connection where there is one."""
 
+    method = "GET"
+    attempts = CONNECTS
+    results = live.HTTP_RESULTS
+
     def __init__(self, phone: Phone, wants: Fetch):
         self.phone = phone
         self.storm = phone.storm
@@ -293,7 +297,7 @@ class Http:
         self.tries = 0
         self.waiting = 0.0  # until when a busy server is left alone
         self.reference = self.storm.references.get(key(wants))
-        self.reply = http.Reply("GET", sink=self._take)
+        self.reply = http.Reply(self.method, sink=self._take)
         self.at = 0
         self.wrong = -1  # offset of the piece that differs
         self.collected = bytearray()
@@ -303,7 +307,7 @@ class Http:
     def start(self) -> None:
         """Send the request, over a new connection if need be."""
         self.since = self.storm.now
-        self.reply = http.Reply("GET", sink=self._take)
+        self.reply = http.Reply(self.method, sink=self._take)
         self.at = 0
         self.collected.clear()
         kept = self.phone.connection
@@ -358,7 +362,7 @@ class Http:
     def _send(self, connection: Connection) -> None:
         self.since = self.storm.now
         try:
-            # A request is far smaller than any send buffer.
+            # A request is far smaller than any send buffer, and so is the user data that we make up.
             connection.sock.send(live.get(self.wants))
         except OSError as error:
             self._trouble(live.explain(error))
@@ -395,7 +399,7 @@ class Http:
         self.at += len(piece)
 
     def _answered(self) -> None:
-        reply, wants = self.reply, self.wants
+        reply = self.reply
         if not reply.keep:
             self.phone.drop_connection()
         wait = live.retry_after(reply)
@@ -405,17 +409,22 @@ class Http:
             self.since = self.waiting
             return
         detail = f"{reply.status} {reply.phrase}"
-        result = live.HTTP_RESULTS.get(reply.status, "failed" if reply.status >= 500 else "refused")
+        result = self.results.get(reply.status, "failed" if reply.status >= 500 else "refused")
         if result != "ok":
-            self._over(Fetched(result, detail=detail))
-        elif self.reference is None:
+            self.over(Fetched(result, detail=detail))
+        else:
+            self.finished(detail)
+
+    def finished(self, detail: str) -> None:
+        """The server said yes: all octets must be there."""
+        if self.reference is None:
             self.storm.result.unverified += 1
-            self._over(Fetched("ok", bytes(self.collected), self.at, detail=detail))
+            self.over(Fetched("ok", bytes(self.collected), self.at, detail=detail))
         elif self.at != len(self.reference.data):
             self.close()
-            self.phone.fail(f"{wants.name}: {self.at} octets where {len(self.reference.data)} were due")
+            self.phone.fail(f"{self.wants.name}: {self.at} octets where {len(self.reference.data)} were due")
         else:
-            self._over(Fetched("ok", self.reference.data, self.at, detail=detail))
+            self.over(Fetched("ok", self.reference.data, self.at, detail=detail))
 
     def _trouble(self, why: str) -> None:
         """The connection failed: once more, or the next server."""
@@ -427,12 +436,13 @@ class Http:
             return
         self.tries += 1
         self.storm.result.repeated["connect"] += 1
-        if self.tries >= CONNECTS:
-            self._over(Fetched("failed", detail=why))
+        if self.tries >= self.attempts:
+            self.over(Fetched("failed", detail=why))
             return
         self.waiting = self.since = self.storm.now + ASK_AGAIN
 
-    def _over(self, fetched: Fetched) -> None:
+    def over(self, fetched: Fetched) -> None:
+        """Tell the phone how it ended."""
         self.close()
         self.phone.got(self.wants, fetched)
 

@@ -10,17 +10,7 @@ import pytest
 from mv_iptel.phones.boot import Fetch, Server
 from mv_iptel.phones.live import Live, tls_context
 from mv_iptel.phones.sample import write_firmware
-from mv_iptel.phones.storm import (
-    CURVES,
-    Outcome,
-    Plan,
-    Result,
-    Storm,
-    arrivals,
-    own_address,
-    raise_descriptors,
-    scout,
-)
+from mv_iptel.phones.storm import Plan, Storm, own_address, raise_descriptors, scout
 from tests.phones.stands import Stand
 
 
@@ -33,17 +23,6 @@ def test_each_phone_has_an_address_of_its_own():
         assert not address.endswith((".0", ".255")) and address != "127.0.0.1"
 
 
-@pytest.mark.parametrize("curve", CURVES)
-def test_arrivals(curve):
-    times = arrivals(1001, 10.0, curve)
-    assert len(times) == 1001
-    assert times == sorted(times)
-    assert times[0] == pytest.approx(0, abs=1e-6)
-    assert times[-1] == pytest.approx(0 if curve == "burst" else 10)
-    middle = sum(1 for when in times if 4 <= when <= 6)
-    assert {"burst": middle == 0, "uniform": 195 <= middle <= 205, "s": 280 <= middle <= 310}[curve]
-
-
 def test_shares_are_exact_and_the_seed_decides_the_order():
     def plan(seed: int) -> Plan:
         return Plan(10, {}, {"tftp": 50, "http": 30, "https": 20}, seed=seed)
@@ -52,19 +31,6 @@ def test_shares_are_exact_and_the_seed_decides_the_order():
     assert sorted(first) == ["http"] * 3 + ["https"] * 2 + ["tftp"] * 5
     assert first == plan(1).protocols() != plan(2).protocols()
     assert Plan(3, {}, {"tftp": 1, "http": 1}).protocols().count("tftp") in (1, 2)
-
-
-def test_percentiles():
-    phones = [Outcome(n, "a", "9640", "tftp" if n % 2 else "http", True, "", float(n)) for n in range(1, 101)]
-    phones.append(Outcome(0, "a", "9640", "tftp", False, "lost", 120.0))
-    result = Result(phones, seconds=2.0)
-    assert result.boot_seconds() == {"p50": 50, "p90": 90, "p99": 99, "max": 100}
-    assert result.boot_seconds("tftp")["max"] == 99
-    assert [phone.number for phone in result.failed] == [0]
-    figures = result.as_dict()
-    assert (figures["phones"], figures["ready"], figures["failed"]) == (101, 100, 1)
-    assert figures["failures"] == [{"address": "a", "model": "9640", "protocol": "tftp", "why": "lost"}]
-    assert Result([]).boot_seconds() == {"p50": 0, "p90": 0, "p99": 0, "max": 0}
 
 
 def test_descriptors_are_raised_within_what_is_allowed():
