@@ -219,7 +219,7 @@ def restore_command(home: Home, as_json: bool, expect: Path | None, out: Path | 
                 break
     data = got.data or b""
     if got.result == "ok" and wanted is not None and data != wanted:
-        got = got._replace(result="different", detail=f"{expect} has {len(wanted)} octets and others")
+        got = got._replace(result="different", detail=f"not the {len(wanted)} octets of {expect}")
     if got.result in ("ok", "different") and out is not None:
         out.write_bytes(data)
     if as_json:

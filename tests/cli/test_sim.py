@@ -1,4 +1,4 @@
-"""The commands sim boot and sim storm: what they print, and their exit codes."""
+"""The command sim boot: what it prints, and its exit codes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,6 @@ def test_no_server_answers():
     done = run("boot", "--model", "1616", "--http-port", 1)
     assert done.exit_code == 3
     assert "connection refused" in done.stdout
-    assert run("storm", "--phones", 2, "--mix", "http=1", "--http-port", 1).exit_code == 3
 
 
 USAGE = {
@@ -60,10 +59,6 @@ USAGE = {
     "signalling": ("boot", "--model", "1616", "--sig", "SIP"),
     "mac": ("boot", "--mac", "00:04"),
     "group": ("boot", "--group", "1000"),
-    "mix without share": ("storm", "--mix", "tftp"),
-    "mix of an unknown protocol": ("storm", "--mix", "ftp=1"),
-    "mix of nothing": ("storm", "--mix", "tftp=0"),
-    "size without a first download": ("storm", "--size", "100", "--dry", "."),
     "directory": ("boot", "--dry", "/no/such/place"),
 }
 
@@ -82,8 +77,7 @@ def test_a_file_that_is_no_certificate(tmp_path):
     assert "no certificate" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["boot", "storm"])
-def test_help_has_examples(command):
-    done = run(command, "--help")
+def test_help_has_examples():
+    done = run("boot", "--help")
     assert "Examples:" in done.stdout
     assert "Exit codes:" in done.stdout
