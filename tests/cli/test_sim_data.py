@@ -66,7 +66,7 @@ def test_a_file_of_ones_own_and_what_is_expected(server, tmp_path):
     mine.write_bytes(b"other")
     done = run("restore", *server.where, "--expect", mine)
     assert done.exit_code == 1
-    assert "different" in done.stdout and "labels.txt has 5 octets" in done.stdout
+    assert "different" in done.stdout and "not the 5 octets of" in done.stdout
     assert "\x1b" not in done.stdout and "\x07" not in done.stdout
 
 
@@ -162,15 +162,12 @@ def test_with_its_agent_a_phone_answers_meanwhile(server, tmp_path):
     home, port = Home(tmp_path / "home"), free()
     home.ini.parent.mkdir(parents=True)
     text = (shipped() / "MV_IPTel.ini").read_text("utf-8")
-    home.ini.write_text(
-        changed(text, {("SNMP", "Community"): "word", ("SNMP", "SNMPPort"): str(port)}), "utf-8"
-    )
+    keys = {("SNMP", "Community"): "word", ("SNMP", "SNMPPort"): str(port)}
+    home.ini.write_text(changed(text, keys), "utf-8")
     seen: list[object] = []
     asking = threading.Thread(target=lambda: seen.append(ask("127.0.0.57", port, "word")))
 
-    class Slow(FtpDepot):
-        """Takes no more of a phone before that has answered."""
-
+    # The server goes on with the phone when that has answered.
     server._server.handler.on_login = lambda handler, user: (asking.start(), asking.join(25))
     done = run("backup", *server.where, "--address", "127.0.0.57", "--agent", "--home", home.root)
     assert done.exit_code == 0, done.output
@@ -180,11 +177,11 @@ def test_with_its_agent_a_phone_answers_meanwhile(server, tmp_path):
 
 def test_the_agent_runs_until_it_is_interrupted():
     port = free()
-    command = [sys.executable, "-c", "from mv_iptel.cli import main; main()", "sim", "agent", "--ext", "4711",
-               "--address", "127.0.0.58", "--count", "2", "--port", str(port), "--community", "word"]  # fmt: skip
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "300"}
-    ) as one:
+    program = [sys.executable, "-c", "from mv_iptel.cli import main; main()", "sim", "agent"]
+    options = ["--ext", "4711", "--address", "127.0.0.58", "--count", "2", "--port", str(port)]
+    command = [*program, *options, "--community", "word"]
+    wide = {**os.environ, "COLUMNS": "300"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=wide) as one:
         try:
             assert f"answers SNMP on 127.0.0.58 port {port} and 1 more" in one.stdout.readline()
             assert ask("127.0.0.58", port, "word") == Shown("4711", "4621SW", "4600")
