@@ -186,7 +186,7 @@ class Store:
         self._care.configure(self.config, self._ledger)
 
     def open(self) -> None:
-        """At the server's start: remove what a crash left, and begin the daily care on a thread of its own."""
+        """At the server's start: remove what a crash left, and begin the daily care on its own thread."""
         remove_parts(self.config.http.backup_dir, self._born)
         self.refresh()
         self._care.start()

@@ -79,7 +79,7 @@ def swap(
     now: Callable[[], float],
 ) -> Swapped | Refuse:
     """Put `new` in place of the current file, or with None remove it. Nothing is left over after a Refuse."""
-    version = None
+    version = found = None
     try:
         for _ in range(_TRIES):
             found = look(places.current)
@@ -114,7 +114,7 @@ def swap(
                         placed = None
                     kept, version = version, None  # from here on it is the only place of that content
                     break
-            _drop(version)
+            _drop(places, version, found)
             version = None
         else:
             return Refuse(Reason.FAULT, f"{places.current} keeps changing")
@@ -125,7 +125,7 @@ def swap(
     except Exception as error:  # what `also` does; its words may hold a secret
         return Refuse(Reason.FAULT, f"{places.current} was not changed: {type(error).__name__}")
     finally:
-        _drop(version)
+        _drop(places, version, found)
         if new is not None:
             new.discard()
 
@@ -186,7 +186,11 @@ def _keep(places: Places, found: os.stat_result, sha256: str) -> Path | None:
                 os.unlink(version)
                 return None
         break
-    sync_folder(folder)
+    try:
+        sync_folder(folder)
+    except OSError:
+        _drop(places, version, found)
+        raise
     return version
 
 
@@ -229,8 +233,16 @@ def _still(current: Path, found: os.stat_result | None) -> bool:
     )
 
 
-def _drop(version: Path | None) -> None:
-    """Take back a version that was prepared for a change that did not come."""
-    if version is not None:
-        with suppress(OSError):
+def _drop(places: Places, version: Path | None, found: os.stat_result | None) -> None:
+    """Take back a version that was prepared for a change that did not come.
+
+    Only while its content is still the current one: else another process has made its change, and counts on
+    this same version.
+    """
+    if version is None:
+        return
+    with suppress(OSError), locked(places.lock):
+        there, twin = look(places.current), os.lstat(version)
+        if there is not None and ((there.st_dev, there.st_ino) == (twin.st_dev, twin.st_ino)
+                                  or _still(places.current, found)):  # fmt: skip
             os.unlink(version)
