@@ -558,7 +558,7 @@ def test_what_a_phone_stores_stands_apart_from_what_it_reads(seen):
         known(4, 3, name=name, op="delete", bytes=0),
     )
     line = seen.reader().timeline(MAC)
-    assert [(row["op"], row["count"]) for row in line] == [("store", 2), ("read", 1), ("delete", 1)]
+    assert [row["op"] for row in line] == ["store", "store", "read", "delete"], "each change stands alone"
     phone = seen.reader().phone(MAC)
     assert (phone["requests"], phone["bytes"]) == (4, 500)
     assert [(one["name"], one["count"]) for one in phone["files"]] == [(name, 1)]

@@ -11,13 +11,14 @@ from urllib.parse import quote
 import click
 
 from mv_iptel.cli.asking import did, installed, post
+from mv_iptel.cli.backup_views import rows_of
 from mv_iptel.cli.forms import Columns, day, line_of, moment, write_csv
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
 from mv_iptel.home import Home
 from mv_iptel.inventory import Reader
 from mv_iptel.inventory.reader import SORTS
 from mv_iptel.journal import plain
-from mv_iptel.status.words import REASONS, SOURCES, mac, size, span
+from mv_iptel.status.words import REASONS, SOURCES, mac, many, size, span
 
 
 @click.group()
@@ -82,14 +83,15 @@ def list_phones(
 @click.option("--last", default=30, show_default=True, metavar="N", help="The last N requests.")
 @common
 def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
-    """Show one phone: identity and who told it, versions, files, one time line over all protocols.
+    """Show one phone: identity and who told it, versions, files, user data, one time line over all protocols.
 
     \b
     Examples:
       mv-iptel phones show 00:04:0d:12:34:56
       mv-iptel phones show 4711 --last 100
     """
-    reader = Reader(installed(home).settings.database)
+    config = installed(home)
+    reader = Reader(config.settings.database)
     phone = reader.phone(who)
     timeline = reader.timeline(who, last)
     if phone is None and not timeline:
@@ -98,14 +100,17 @@ def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
     peers = [one["address"] for one in phone["addresses"]] if phone else [who]
     notices = reader.notices(10, peers)
     reader.close()
+    kept = rows_of(config, (phone["ext"],)) if phone and re.fullmatch(r"[0-9]{1,20}", phone["ext"]) else []
     if as_json:
-        print_json({**(phone or {"address": who}), "timeline": timeline, "notices": notices})
+        print_json(
+            {**(phone or {"address": who}), "userdata": kept, "timeline": timeline, "notices": notices}
+        )
         return
     if phone is None:
         text = f"{plain(who)} is no known phone: it showed no MAC and got no file"
         console.print(text, style="bold", markup=False)
     else:
-        _show_phone(phone)
+        _show_phone(phone, kept)
     if timeline:
         console.print("\nTime line", style="bold")
         for row in timeline:
@@ -124,7 +129,7 @@ def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
                       markup=False)  # fmt: skip
 
 
-def _show_phone(phone: dict[str, Any]) -> None:
+def _show_phone(phone: dict[str, Any], kept: list[dict[str, Any]]) -> None:
     name = " ".join(filter(None, (phone["model"], mac(phone["mac"]) or phone["address"])))
     console.print(plain(name), style="bold", markup=False)
     labels = {"mac": "MAC", "ext": "extension", "model": "model"}
@@ -146,6 +151,10 @@ def _show_phone(phone: dict[str, Any]) -> None:
     console.print(f"  {'requests':<13} {sums}, {size(phone['bytes'])} sent", markup=False)
     for one in phone["addresses"][:5]:
         console.print(f"  {'address':<13} {one['address']:<22} until {day(one['last_seen'])}", markup=False)
+    for one in kept:
+        what = "deleted" if one["size"] is None else size(one["size"])
+        text = f"{one['file']:<22} {what}, changed {day(one['changed'])}, {many(one['versions'], 'version')}"
+        console.print(f"  {'user data':<13} {text}", markup=False)
     if phone["files"]:
         console.print("\nLast files", style="bold")
         table = Columns("file", "over", ">size", ">times", "last")

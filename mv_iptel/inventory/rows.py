@@ -64,6 +64,7 @@ class Rows:
                 and first.reason == event.reason
                 and first.version == event.version
                 and first.op == event.op
+                and (first.op == "read" or first.outcome != "ok")  # each change of user data stands alone
                 and when - row.last <= GAP_SECONDS
                 and when - first.time <= SPAN_SECONDS
             ):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import csv
 import gzip
+import http.client
 import io
 import itertools
 import json
 import os
+import ssl
 import stat
 import zipfile
 from types import SimpleNamespace
@@ -24,7 +28,7 @@ from mv_iptel.userdata import versions
 from mv_iptel.userdata.names import parse
 from mv_iptel.userdata.policies import Pins
 from mv_iptel.userdata.store import Origin, keep
-from tests.clients.daemon import free_ports, set_keys
+from tests.clients.daemon import Daemon, free_ports, set_keys, wait_for
 
 DAY = 86400.0
 START = 1_780_000_000.0  # the first of all stores here
@@ -312,3 +316,69 @@ def test_a_remembered_password_is_forgotten(site):
 def test_a_fault_in_words():
     assert words_of(OSError(28, "No space left on device", "/x")) == "/x: No space left on device"
     assert words_of(LookupError("there is none")) == "there is none" and EOFError in DAMAGED
+
+
+# with a server
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A server that wants nothing shown over HTTP, and the remembered password over HTTPS."""
+    keys = {("HTTP", "BackupAuth"): "pin", ("HTTP", "BackupPerNet"): "127.0.0.1/32=none"}
+    with Daemon(tmp_path_factory.mktemp("served"), keys) as daemon:
+        yield daemon
+
+
+def ask(daemon, method, name, data=None, password="", source="127.0.0.1"):
+    """Status and body; with a password over TLS."""
+    if password:
+        context = ssl._create_unverified_context()
+        line = http.client.HTTPSConnection(
+            "127.0.0.1", daemon.https, timeout=30, source_address=(source, 0), context=context
+        )
+        login = base64.b64encode(f"192.0.2.1:{password}".encode()).decode()
+        headers = {"Authorization": f"Basic {login}"}
+    else:
+        line = http.client.HTTPConnection("127.0.0.1", daemon.http, 30, (source, 0))
+        headers = {}
+    with contextlib.closing(line):
+        line.request(method, f"/{name}", data, headers)
+        answer = line.getresponse()
+        return answer.status, answer.read()
+
+
+def told(daemon, *arguments, code=0):
+    done = CliRunner().invoke(group, [*arguments, "--home", str(daemon.home.root)])
+    assert done.exit_code == code, (done.output, done.stderr)
+    return done.stdout
+
+
+def test_what_phones_store_is_seen_compared_and_restored(served):
+    assert ask(served, "PUT", FILE, FIRST)[0] == 201 and ask(served, "PUT", FILE, SECOND)[0] == 204
+    assert "speed dial 1: Anna 201 -> Anna 202" in told(served, "backups", "diff", "4711")
+    said = told(served, "backups", "show", "4711")
+    assert "from 127.0.0.1 over http, nothing had to be shown" in said
+    old = json.loads(told(served, "backups", "show", "4711", "--json"))[0]["versions"][1]["id"]
+    assert "Anna 202 -> Anna 201" in told(served, "backups", "restore", "4711", old)
+    assert ask(served, "GET", FILE) == (200, FIRST), "the server gives it back at once"
+    assert ask(served, "DELETE", FILE)[0] == 204
+    assert "deleted" in told(served, "backups", "list", "4711")
+    wait_for("the time line", lambda: f"deleted {FILE}" in told(served, "phones", "show", "127.0.0.1"))
+    said = told(served, "phones", "show", "127.0.0.1")
+    assert f"stored {FILE}, {len(FIRST)} B in" in said and "deleted, changed" in said
+    status = json.loads(told(served, "status", "--json"))
+    assert status["backups"]["files"] == 0 and status["backups"]["versions"] == 3
+    assert "0 files and 3 earlier versions" in told(served, "status")
+
+
+def test_a_changed_password_is_let_in_again(served):
+    name, other = "4713_96xxdata.txt", "127.0.0.13"
+    assert ask(served, "PUT", name, FIRST, "1234", other)[0] == 201
+    assert ask(served, "PUT", name, SECOND, "9999", other)[0] == 403
+    refusal = served.event(event="finished", reason="pin-mismatch")
+    assert "unpin" in told(served, "why", str(refusal["id"]))
+    assert json.loads(told(served, "backups", "list", name, "--json"))[0]["password"] is True
+    assert "is forgotten" in told(served, "backups", "unpin", name)
+    told(served, "backups", "unpin", name, code=1)
+    assert ask(served, "PUT", name, SECOND, "9999", other)[0] == 204
+    served.assert_no_fault()
