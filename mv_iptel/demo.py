@@ -1,4 +1,4 @@
-"""What `make run` shows: a scratch home, the real server, and two simulated phones that boot from it."""
+"""What `make run` shows: a scratch home, the real server, and two simulated phones that boot and save."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
@@ -21,7 +22,9 @@ from rich.table import Table
 
 from mv_iptel.config.editing import changed
 from mv_iptel.home import Home
-from mv_iptel.phones.boot import Report, Servers, drive, play
+from mv_iptel.phones import backup, userdata
+from mv_iptel.phones.agent import Agents, Asked, Says
+from mv_iptel.phones.boot import Fetched, Report, Servers, drive, play
 from mv_iptel.phones.families import Handset
 from mv_iptel.phones.live import Live, tls_context
 from mv_iptel.phones.sample import write_firmware
@@ -29,6 +32,7 @@ from mv_iptel.phones.sample import write_firmware
 HOST = "127.0.0.1"
 OFFSET = 6000  # added to the standard ports, so that nobody needs root for a first look
 STATUS = 6090
+SNMP = 161  # before the offset: nobody but root may answer there
 UP = 30.0  # seconds for the server to be up, on a busy machine
 END = 15.0  # seconds for it to end: running transfers get 5
 
@@ -37,6 +41,34 @@ console = Console(highlight=False)
 
 class DemoError(Exception):
     """Why there is nothing to show; the argument says what to do about it."""
+
+
+class Boot(NamedTuple):
+    """One phone that was switched on."""
+
+    address: str
+    how: str
+    report: Report
+
+    @property
+    def handset(self) -> Handset:
+        """What it is."""
+        return self.report.booted.handset
+
+
+class Saved(NamedTuple):
+    """What became of one phone's user data."""
+
+    depot: userdata.Depot
+    file: str
+    stored: Fetched
+    restored: Fetched
+    asked: list[Asked]  # what the server asked its agent meanwhile
+
+    @property
+    def whole(self) -> bool:
+        """Whether it came back as it went."""
+        return self.restored.result == "ok" and self.restored.sha256 == self.stored.sha256
 
 
 def command(*arguments: str) -> list[str]:
@@ -51,9 +83,8 @@ def make_home(home: Home, offset: int, status: int) -> None:
     done = subprocess.run([*init, "--ports-offset", str(offset)], capture_output=True, text=True)
     if done.returncode:
         raise DemoError(f"init failed:\n{done.stdout}{done.stderr}")
-    if status != STATUS:
-        ini = home.ini.read_text("utf-8")
-        home.ini.write_text(changed(ini, {("Settings", "StatusPort"): str(status)}), "utf-8")
+    keys = {("SNMP", "SNMPPort"): str(SNMP + offset), ("Settings", "StatusPort"): str(status)}
+    home.ini.write_text(changed(home.ini.read_text("utf-8"), keys), "utf-8")
     write_firmware([home.tftp_data, home.http_data])
 
 
@@ -102,7 +133,7 @@ def stop(server: subprocess.Popen[bytes]) -> int:
         return server.wait()
 
 
-def boots(home: Home, offset: int) -> list[tuple[str, Report]]:
+def boots(home: Home, offset: int) -> list[Boot]:
     """One 4621SW over TFTP; one 9640 by TLS on 411, then by HTTP on 81. Each has an address of its own."""
     old = Handset("4621SW", mac="00040d4621aa", ext="4621")
     new = Handset("9640", mac="00040d9640bb", ext="9640")
@@ -113,13 +144,33 @@ def boots(home: Home, offset: int) -> list[tuple[str, Report]]:
         (new, Servers(http=(HOST,), https=(HOST,), offset=offset), "127.0.0.40", "HTTPS 411, then HTTP 81"),
     ):
         with Live(address, trust) as live:
-            report = drive(play(handset, servers), live.fetch)
-        found.append((f"{handset.model} at {address}, {how}", report))
+            found.append(Boot(address, how, drive(play(handset, servers), live.fetch)))
     return found
 
 
-def show(title: str, report: Report) -> None:
+def saves(home: Home, offset: int, boot: Boot) -> Saved:
+    """The phone keeps its user's data where its settings say, and fetches it; its agent answers meanwhile."""
+    settings = {name: one.value for name, one in boot.report.booted.parameters.items()}
+    handset = boot.handset
+    file = userdata.stored_as(handset)
+    manner = backup.Manner(boot.address, handset.user_agent(), context=tls_context(home.ca_cert))
+    asked: list[Asked] = []
+    try:
+        depot = userdata.depot_in(handset, settings, offset)
+        with Agents() as agents:
+            says = Says(handset, settings.get("SNMPSTRING", ""))
+            agents.add(boot.address, SNMP + offset, says, asked.append)
+            stored = backup.store(depot, file, userdata.made_up(userdata.kept_by(handset)), manner)
+            restored = backup.fetch(depot, file, manner)
+    except (OSError, ValueError) as error:
+        raise DemoError(f"the {handset.model} could not keep its user's data: {error}") from error
+    return Saved(depot, file, stored, restored, asked)
+
+
+def show(boot: Boot) -> None:
     """What one phone asked for and got, in the width of the smallest terminal."""
+    report = boot.report
+    title = f"{boot.handset.model} at {boot.address}, {boot.how}"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("asked for", "from", "because of"):
         table.add_column(name, no_wrap=True)
@@ -142,10 +193,30 @@ def show(title: str, report: Report) -> None:
     console.print(f"{word} in {report.seconds:.2f} s: {escape(report.booted.why)}\n")
 
 
+def show_saved(boot: Boot, saved: Saved) -> None:
+    """What one phone stored and fetched."""
+    server = saved.depot.server
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("user data", "over", "the server says"):
+        table.add_column(name)
+    table.add_column("bytes", justify="right")
+    table.add_column("ms", justify="right")
+    over = f"{server.protocol} {server.port}"
+    for verb, got in (("stores", saved.stored), ("fetches", saved.restored)):
+        colour = "green" if got.result == "ok" else "red"
+        said = f"[{colour}]{escape(got.detail)}[/]"
+        table.add_row(f"{verb} {saved.file}", over, said, f"{got.size:,}", f"{got.seconds * 1000:.0f}")
+    console.print(table, end="")
+    word = "[green]the same came back[/]" if saved.whole else "[red]it did not come back[/]"
+    handset = boot.handset
+    by_snmp = f"asked {len(saved.asked)} times by SNMP who it is"
+    console.print(f"{handset.model}, extension {handset.ext}: {word}; {by_snmp}\n")
+
+
 def main(
     root: Path = Path(".run/home"), offset: int = OFFSET, status: int = STATUS, once: bool | None = None
 ) -> int:
-    """Show it all; 0 if both phones booted and the server ended in order.
+    """Show it all; 0 if both phones booted and got their data back, and the server ended in order.
 
     `once`: end after the boots; without it the environment's RUN_ONCE=1 says so.
     """
@@ -155,16 +226,22 @@ def main(
     # SIGTERM ends a run as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = None
-    booted, code = False, 0
+    good, code = False, 0
     try:
         console.print(f"Making a scratch home in {escape(str(root))} and starting the server ...")
         make_home(home, offset, status)
         server = start(home, status)
         console.print("Booting two simulated phones.\n")
-        reports = boots(home, offset)
-        for title, report in reports:
-            show(title, report)
-        booted = all(report.booted.ready for _, report in reports)
+        booted = boots(home, offset)
+        for boot in booted:
+            show(boot)
+        good = all(boot.report.booted.ready for boot in booted)
+        if good:
+            console.print("Both keep their user's data at this server, and fetch it as at the next login.\n")
+        for boot in booted if good else ():
+            saved = saves(home, offset, boot)
+            show_saved(boot, saved)
+            good = good and saved.whole
         if not once:
             console.print(f"Status page: http://{HOST}:{status}/")
             console.print(
@@ -181,7 +258,7 @@ def main(
         if server is not None:
             code = stop(server)
             console.print(f"The server has ended (exit code {code}).")
-    return 0 if booted and code == 0 else 1
+    return 0 if good and code == 0 else 1
 
 
 if __name__ == "__main__":

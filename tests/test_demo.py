@@ -1,4 +1,4 @@
-"""What `make run` shows: both phones boot, and what holds it up is said."""
+"""What `make run` shows: both phones boot and keep their data, and what holds it up is said."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ def ports():
     return {"offset": offset, "status": STATUS + offset}
 
 
-def test_both_phones_boot(tmp_path, ports, capsys):
+def test_both_phones_boot_and_get_their_data_back(tmp_path, ports, capsys):
     assert demo.main(tmp_path / "home", **ports, once=True) == 0
     said = capsys.readouterr().out
     assert said.count("booted in") == 2 and "did not boot" not in said
+    assert said.count("the same came back") == 2 and "asked 0 times" not in said
+    assert f"ftp {21 + ports['offset']}" in said
+    data = tmp_path / "home" / "MV_IPTel" / "data" / "FTPdata"
+    assert {path.name for path in data.glob("*data.txt")} == {"4621_4620data.txt", "9640_96xxdata.txt"}
     for wanted in ("46xxupgrade.scr", "96xxupgrade.txt", "46xxsettings.txt", f"https {411 + ports['offset']}",
                    f"http {81 + ports['offset']}", f"tftp {69 + ports['offset']}"):  # fmt: skip
         assert wanted in said, said
