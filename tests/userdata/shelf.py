@@ -18,6 +18,7 @@ from mv_iptel.userdata.store import Origin, Outcome, Store
 START = 1_780_000_000.0  # 28 May 2026, 20:26 UTC
 NAME = "1234_4620data.txt"
 DAY = 86_400.0
+NOBODY = Origin(how="none")
 
 
 class Shelf:
@@ -45,7 +46,7 @@ class Shelf:
         self.store.close()
 
     def put(
-        self, data: bytes, name: str = NAME, match: str = "", origin: Origin = Origin(how="none"),
+        self, data: bytes, name: str = NAME, match: str = "", origin: Origin = NOBODY,
         later: float = 1.0,
     ) -> Outcome:  # fmt: skip
         self.time += later

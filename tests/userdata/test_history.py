@@ -1,0 +1,53 @@
+"""The history of a name: lines that survive broken ones, and a file that does not grow without end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mv_iptel.userdata import history
+from mv_iptel.userdata.history import FILE, Change
+
+ONE = Change(1.0, "store", "0123abcd", 5, "192.0.2.1", "00040d000001", "4621SW", "ftp", "snmp")
+
+
+def test_lines_come_back(tmp_path):
+    folder = tmp_path / "new"
+    assert history.changes(folder) == [] == history.latest(folder)
+    for number in range(5):
+        history.append(folder, ONE._replace(time=float(number)))
+    assert [one.time for one in history.changes(folder)] == [0, 1, 2, 3, 4]
+    assert [one.time for one in history.latest(folder)] == [4, 3, 2, 1, 0]
+    assert history.changes(folder)[0] == ONE._replace(time=0.0)
+
+
+BROKEN = [
+    b"", b"{", b"\xff\xfe\x00", b"null", b"[]", b"7", b'{"time": 1}', b'{"time": "x", "op": "store"}',
+    b'{"time": 1, "op": "store", "address": 5}', b"[" * 100_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", BROKEN, ids=lambda line: line[:20].decode("latin-1"))
+def test_broken_lines_are_skipped(tmp_path, line):
+    history.append(tmp_path, ONE)
+    with open(tmp_path / FILE, "ab") as file:
+        file.write(line)  # cut off: no end of line
+    history.append(tmp_path, ONE._replace(time=2.0))
+    assert [one.time for one in history.changes(tmp_path)] == [1.0, 2.0]
+    assert history.latest(tmp_path)[0].time == 2.0
+
+
+def test_a_later_version_may_know_more(tmp_path):
+    (tmp_path / FILE).write_text(json.dumps({**ONE._asdict(), "site": "Graz"}) + "\n", encoding="utf-8")
+    assert history.changes(tmp_path) == [ONE]
+
+
+def test_it_stays_bounded(tmp_path):
+    for number in range(3 * history.MOST // 150):
+        history.append(tmp_path, ONE._replace(time=float(number)))
+    assert (tmp_path / FILE).stat().st_size <= history.MOST + 400
+    times = [one.time for one in history.changes(tmp_path)]
+    assert times == [float(one) for one in range(int(times[0]), int(times[-1]) + 1)]
+    assert history.latest(tmp_path)[0].time == times[-1]
+    assert [one.name for one in tmp_path.iterdir()] == [FILE]

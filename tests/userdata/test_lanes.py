@@ -1,0 +1,83 @@
+"""Lanes: many at once, one at a time for each name, in order, and an end that waits."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from mv_iptel.userdata.lanes import Lanes
+
+
+@pytest.fixture
+def faults():
+    return []
+
+
+@pytest.fixture
+def lanes(faults):
+    made = Lanes(4, "test", faults.append)
+    yield made
+    made.close()
+
+
+def test_names_run_at_once(lanes):
+    """Four jobs that wait for each other end only if all four run."""
+    together = threading.Barrier(4)
+    for name in "abcd":
+        assert lanes.run(name, lambda: together.wait(30) and None)
+    lanes.close()
+    assert not together.broken
+
+
+def test_one_name_runs_in_order_and_alone(lanes):
+    told, inside = [], []
+
+    def job(number: int) -> None:
+        inside.append(number)
+        assert len(inside) == 1
+        told.append(number)
+        inside.clear()
+
+    for number in range(500):
+        lanes.run("one", lambda number=number: job(number))
+    lanes.close()
+    assert told == list(range(500))
+
+
+def test_a_long_lane_holds_up_nobody(lanes):
+    """A flood of one name takes one thread, not all of them."""
+    gate = threading.Event()
+    for _ in range(20):
+        lanes.run("flood", lambda: gate.wait(30))
+    done = threading.Event()
+    lanes.run("other", done.set)
+    assert done.wait(30)
+    gate.set()
+
+
+def test_a_failed_job_ends_nothing(lanes, faults):
+    lanes.run("a", lambda: 1 // 0)
+    assert lanes.do("a", lambda: None)
+    assert [type(one) for one in faults] == [ZeroDivisionError]
+    assert lanes.do("a", lambda: 1 // 0)  # it ran, and it is told
+
+
+def test_close_waits_and_takes_no_more(lanes):
+    gate, told = threading.Event(), []
+    lanes.run("a", lambda: gate.wait(30))
+    for number in range(3):
+        lanes.run("a", lambda number=number: told.append(number))
+    threading.Timer(0.01, gate.set).start()
+    lanes.close()
+    assert told == [0, 1, 2]
+    assert not lanes.run("a", lambda: told.append(9))
+    assert not lanes.do("a", lambda: told.append(9))
+    assert told == [0, 1, 2]
+
+
+def test_no_more_threads_than_needed(lanes):
+    before = threading.active_count()
+    for number in range(50):
+        lanes.do(str(number), lambda: None)
+    assert threading.active_count() - before <= 4
