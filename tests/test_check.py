@@ -159,7 +159,13 @@ def test_secrets_that_everybody_can_read(home, path):
 # --- ports --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=[("TFTP.TrivialFTPPort", socket.SOCK_DGRAM), ("HTTP.HTTPPort", socket.SOCK_STREAM)])
+@pytest.fixture(
+    params=[
+        ("TFTP.TrivialFTPPort", socket.SOCK_DGRAM),
+        ("HTTP.HTTPPort", socket.SOCK_STREAM),
+        ("FTP.FTPPort", socket.SOCK_STREAM),
+    ]
+)
 def taken(request):
     """(key, port) that this process holds on the loop."""
     key, kind = request.param

@@ -14,6 +14,7 @@ import os
 import ssl
 import stat
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,7 +22,8 @@ from click.testing import CliRunner
 
 from mv_iptel import config as configuration
 from mv_iptel.cli import group
-from mv_iptel.cli.backup_views import DAMAGED, words_of
+from mv_iptel.cli.backup_views import DAMAGED, FIELDS, words_of
+from mv_iptel.cli.backups import backups
 from mv_iptel.home import Home
 from mv_iptel.library.answers import Refuse
 from mv_iptel.userdata import versions
@@ -316,6 +318,13 @@ def test_a_remembered_password_is_forgotten(site):
 def test_a_fault_in_words():
     assert words_of(OSError(28, "No space left on device", "/x")) == "/x: No space left on device"
     assert words_of(LookupError("there is none")) == "there is none" and EOFError in DAMAGED
+
+
+def test_the_documentation_has_every_command_and_policy():
+    text = (Path(__file__).parent.parent.parent / "docs" / "backups.md").read_text("utf-8")
+    assert [name for name in backups.commands if f"backups {name}" not in text] == []
+    assert [name for name in ("snmp", "pin", "basic", "none") if f"| `{name}` |" not in text] == []
+    assert [field for field in FIELDS if field not in text] == []
 
 
 # with a server
