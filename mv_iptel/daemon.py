@@ -23,6 +23,7 @@ from pathlib import Path
 from mv_iptel import __version__
 from mv_iptel.config import Config, ConfigError, restart_needed
 from mv_iptel.events import Listener, Notice, Reloaded, Started, Stopped, Stream
+from mv_iptel.ftp.server import Server as FtpServer
 from mv_iptel.home import write_check_files
 from mv_iptel.http.server import Server as HttpServer
 from mv_iptel.inventory import Inventory
@@ -75,6 +76,7 @@ class Daemon:
         )
         self.tftp = TftpServer(config.tftp, config.settings.bind_address, self.library, self.stream)
         self.http = HttpServer(config, self.library, self.stream, lend=self.tftp.lend)
+        self.ftp = FtpServer(config, self.library, self.stream)
         self.outbox = Outbox(config, self.stream.publish)
         self.library.backups.store.listeners.append(self.outbox.add)
         self.status = StatusServer(
@@ -82,7 +84,7 @@ class Daemon:
             Sources(
                 config=lambda: self.config,
                 library=self.library,
-                fronts=lambda: [self.tftp, self.http],
+                fronts=lambda: [self.tftp, self.ftp, self.http],
                 inventory=self.inventory,
                 stream=self.stream,
                 journal=self.journal,
@@ -116,6 +118,7 @@ class Daemon:
             self.stream.publish(Notice("check-file", text, source=str(folder)))
         try:
             self.tftp.start()
+            self.ftp.start()
             await self.http.start()
             await self.status.start()
             _become(config.settings.user)
@@ -130,7 +133,7 @@ class Daemon:
             _notify("STOPPING=1")
             watching.stop()
             await self.status.stop()
-            stops = [asyncio.to_thread(front.stop, GRACE) for front in (self.tftp,)]
+            stops = [asyncio.to_thread(front.stop, GRACE) for front in (self.tftp, self.ftp)]
             await asyncio.gather(*stops, self.http.stop(GRACE))
             await asyncio.to_thread(self.library.close)
             self.outbox.close()
@@ -205,6 +208,7 @@ class Daemon:
         self.library.reload(config)
         self.config = config
         await asyncio.to_thread(self.tftp.reload, config.tftp, config.settings.bind_address)
+        await asyncio.to_thread(self.ftp.reload, config)
         self.outbox.configure(config)
         await self.http.reload(config)
         await self.status.reload(config)
