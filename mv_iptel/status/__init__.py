@@ -12,9 +12,9 @@ Wiring (the daemon does it):
             config=lambda: daemon.config,        # the one in force
             library=library,                     # .slots and .why are used
             fronts=lambda: [tftp, http],         # anything with listeners() and active()
-            inventory=inventory, stream=stream, journal=journal,
+            inventory=inventory, stream=stream, journal=journal, backups=lambda: {"files": ...},
         ),
-        Controls(reload=..., listener=..., lift_ban=..., forget=..., refresh=...),
+        Controls(reload=..., listener=..., lift_ban=..., refresh=..., unpin=...),
         publish=stream.publish,
     )
     await status.start(); await status.reload(config); await status.stop()
