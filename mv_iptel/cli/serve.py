@@ -134,7 +134,7 @@ def _banner(daemon: Daemon) -> None:
     )
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
     status = daemon.status.listeners()
-    for row in [*daemon.tftp.listeners(), *daemon.http.listeners(), *status]:
+    for row in [*daemon.tftp.listeners(), *daemon.ftp.listeners(), *daemon.http.listeners(), *status]:
         style = {"up": "green", "failed": "red"}.get(row["state"], "dim")
         note = row.get("error") or row.get("tls") or ""
         table.add_row(
