@@ -59,6 +59,7 @@ class Outbox:
         self._customer: CustomFTP | None = None
         self._folder = Path()  # what was held against the record
         self._failures, self._retry = 0, 0.0
+        self._down = False  # the administrator was told that nothing gets there
         self._wake, self._running, self._stop = threading.Event(), False, False
         self._thread: threading.Thread | None = None
 
@@ -72,8 +73,7 @@ class Outbox:
     def configure(self, config: Config) -> None:
         """A reload: another destination gets every file, and what failed before is tried at once."""
         self._config = config
-        self._retry = 0.0
-        self._refused = {}
+        self._failures, self._retry, self._refused = 0, 0.0, {}
         if self._running:
             self.start()
         self._wake.set()
@@ -233,8 +233,9 @@ class Outbox:
                 self._retry = self._now() + pause(5, random.random())
                 break
         customer.quit()
-        if self._failures:
-            self._failures = 0
+        self._failures = 0
+        if self._down:
+            self._down = False
             self._tell("info", f"user data is copied to {customer.to.place} again")
 
     def _send(self, customer: CustomFTP, name: str, number: int) -> str | None:
@@ -269,6 +270,7 @@ class Outbox:
         self._failures += 1
         self._retry = self._now() + pause(self._failures, random.random())
         if self._failures == 1:
+            self._down = True
             to = Destination.of(self._config)
             words = (customer or CustomFTP(to)).words(error)
             if not isinstance(error, FAILURES):

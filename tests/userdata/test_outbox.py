@@ -365,10 +365,17 @@ def test_a_reload_tries_at_once(tmp_path, customer):
     site = Site(tmp_path, 1)
     site.keep(A, b"one")
     site.outbox.step()
+    site.outbox.configure(site.config)
+    site.outbox.step()
     site.set(custom_ftp_port=customer.port)
     site.outbox.configure(site.config)
     site.outbox.step()
     assert customer.files(FOLDER) == {A: b"one"}
+    assert [level for level, _ in site.told()] == [
+        "warning",
+        "warning",
+        "info",
+    ]  # each attempt of his is answered
 
 
 def test_a_wrong_password_is_told_without_it(tmp_path, customer):
