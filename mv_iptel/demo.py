@@ -209,7 +209,7 @@ def show_saved(boot: Boot, saved: Saved) -> None:
     console.print(table, end="")
     word = "[green]the same came back[/]" if saved.whole else "[red]it did not come back[/]"
     handset = boot.handset
-    by_snmp = f"asked {len(saved.asked)} times by SNMP who it is"
+    by_snmp = f"asked {len(saved.asked)} times over SNMP who it is"
     console.print(f"{handset.model}, extension {handset.ext}: {word}; {by_snmp}\n")
 
 

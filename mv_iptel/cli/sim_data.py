@@ -27,7 +27,8 @@ RESULTS = {"ok": "green", "missing": "yellow", "refused": "red", "failed": "red"
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that both backup and restore have."""
-    for option in (
+    command = servers_option(snmp_options(command))
+    for option in reversed((
         click.option("--model", default="4621SW", show_default=True, help="Such as 4621SW, 9640, 1616."),
         click.option("--ext", required=True, metavar="NUMBER", help="The user's extension."),
         click.option("--mac", default="00:04:0d:00:00:01", metavar="MAC", show_default=True),
@@ -49,9 +50,9 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Answer SNMP on the phone's own address meanwhile."),
         click.option("--patience", type=click.FloatRange(1, 3600), default=60.0, metavar="SECONDS",
                      show_default=True, help="How long the phone waits for the server."),
-    ):  # fmt: skip
+    )):  # fmt: skip
         command = option(command)
-    return servers_option(snmp_options(command))
+    return command
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,22 @@ class Errand:
             yield heard
             return
         with agent.Agents() as agents:
-            address = self.manner.address or "127.0.0.1"
+            address = self.manner.address or self._towards()
             try:
                 agents.add(address, self.snmp_port, agent.Says(self.handset, self.community), heard.append)
             except OSError as error:
                 end(USAGE, _not_ours(address, self.snmp_port, error))
             yield heard
+
+    def _towards(self) -> str:
+        """The address of this machine that the server sees."""
+        from mv_iptel.phones.live import address_towards
+
+        try:
+            return address_towards(self.depot.server)
+        except OSError as error:
+            server = self.depot.server
+            end(UNREACHABLE, f"{server.host}: {(error.strerror or str(error)).lower()}")
 
     def told(self, file: str, got: Fetched, heard: list[agent.Asked]) -> dict[str, Any]:
         """For JSON."""
@@ -105,10 +116,13 @@ class Errand:
             table.add_row("octets", f"{got.size:,}, sha256 {got.sha256[:16]}")
         if self.answers:
             asked = ", ".join(dict.fromkeys(each.outcome for each in heard))
-            table.add_row("SNMP", f"asked {len(heard)} times: {asked}" if heard else "nobody asked")
+            times = "once" if len(heard) == 1 else f"{len(heard)} times"
+            table.add_row("SNMP", f"asked {times}: {asked}" if heard else "nobody asked")
         colour = RESULTS[got.result]
         table.add_row("result", f"[{colour}]{got.result}[/] {escape(got.detail)} ({got.seconds:.2f} s)")
         say(table)
+        if got.result == "refused" and not self.answers:
+            say("If the server asked this phone over SNMP, nobody answered: --agent does.")
 
 
 def errand(

@@ -19,7 +19,7 @@ from mv_iptel.phones.families import MODELS, Handset
 
 def servers_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say where the servers are."""
-    for option in (
+    for option in reversed((  # click lists first what was added last
         click.option("--server", default="127.0.0.1", metavar="HOST", show_default=True,
                      help="The file server, as DHCP would tell it to the phone."),
         click.option("--ports-offset", "offset", type=click.IntRange(0, 60000), default=0, metavar="N",
@@ -31,19 +31,19 @@ def servers_option(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path),
                      help="The authority that the phone trusts. Default: the home's own."),
         click.option("--insecure", is_flag=True, help="Take any certificate."),
-    ):  # fmt: skip
+    )):  # fmt: skip
         command = option(command)
     return command
 
 
 def snmp_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say what a phone's SNMP agent is asked with."""
-    for option in (
+    for option in reversed((
         click.option("--community", default=None, metavar="WORD",
                      help="The community that it answers to. Default: the home's, else public."),
         click.option("--snmp-port", type=click.IntRange(0, 65535), default=None, metavar="PORT",
                      help="The port that it answers on. Default: the home's SNMPPort, else 161."),
-    ):  # fmt: skip
+    )):  # fmt: skip
         command = option(command)
     return command
 

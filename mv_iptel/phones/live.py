@@ -248,6 +248,14 @@ def resolve(server: Server) -> tuple[int, tuple[str, int]]:
     return family, address[:2]
 
 
+def address_towards(server: Server) -> str:
+    """The address of this machine that a server would see. Nothing is sent. Raises OSError."""
+    family, address = resolve(server)
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.connect(address)
+        return str(sock.getsockname()[0])
+
+
 def retry_after(reply: http.Reply) -> int:
     """Seconds after which a busy server wants to be asked again; 0 if it does not say."""
     value = reply.headers.get("retry-after", "")

@@ -172,7 +172,15 @@ def test_with_its_agent_a_phone_answers_meanwhile(server, tmp_path):
     done = run("backup", *server.where, "--address", "127.0.0.57", "--agent", "--home", home.root)
     assert done.exit_code == 0, done.output
     assert seen == [Shown("4711", "4621SW", "4600")]
-    assert "asked" in done.stdout and "answered" in done.stdout
+    assert "asked once: answered" in done.stdout
+
+
+def test_a_refused_phone_is_told_of_its_agent(tmp_path):
+    with FtpDepot(tmp_path, rights="elr") as server:
+        where = ("--ext", 1, "--ports-offset", server.port - 21)
+        assert "--agent does" in run("backup", *where).stdout
+        done = run("backup", *where, "--agent", "--snmp-port", 0)
+    assert done.exit_code == 1 and "nobody asked" in done.stdout and "--agent does" not in done.stdout
 
 
 def test_the_agent_runs_until_it_is_interrupted():

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from mv_iptel.phones.boot import Fetch, Server
-from mv_iptel.phones.live import Live, explain, get, tls_context
+from mv_iptel.phones.live import Live, address_towards, explain, get, tls_context
 from tests.phones.stands import Stand
 
 BIG = bytes(range(256)) * 1200  # 300 KiB, a multiple of 512: TFTP ends with an empty block
@@ -161,6 +161,12 @@ def test_a_kept_connection_that_the_server_closed_is_opened_anew():
     thread.join(5)
     assert (first.data, second.data) == (b"ok", b"ok")
     assert [request.split()[1] for request in heard] == [b"/a.txt", b"/b.txt", b"/b.txt"]
+
+
+def test_the_address_that_a_server_sees():
+    assert address_towards(Server("ftp", "127.0.0.1", 21)) == "127.0.0.1"
+    with pytest.raises(OSError):
+        address_towards(Server("ftp", "no.such.host.invalid", 21))
 
 
 def test_nobody_there():
