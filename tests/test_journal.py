@@ -69,8 +69,8 @@ LINES = [
         " blksize=1428 window=16 resends=2 no answer to block 7",
     ),
     (
-        finished(3, op="store", proto="ftp", listener="ftp:21", name="1234_4620data.txt", bytes=2148, ext="1234",
-                 file="/data/1234_4620data.txt"),
+        finished(3, op="store", proto="ftp", listener="ftp:21", name="1234_4620data.txt", bytes=2148,
+                 ext="1234", file="/data/1234_4620data.txt"),
         f"{AT}.000+02:00 #3        ftp:21    192.0.2.17      ok      1234_4620data.txt 2148 B 0.004 s"
         " op=store ext=1234",
     ),
