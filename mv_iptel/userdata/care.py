@@ -160,8 +160,7 @@ class Care:
     def _clean(self, config: Config) -> None:
         """Files that were being written when a crash came."""
         months = versions.archive_of(config)
-        above = config.home.var / "versions"
-        for parent in (months, above):
+        for parent in (months, versions.folders(config.home)):
             with suppress(OSError):
                 for name in os.listdir(parent):
                     remove_parts(parent / name, self._born)

@@ -228,10 +228,16 @@ class Aside:
 
     def place(self) -> os.stat_result:
         """Rename it over its target; gives what lies there then."""
-        found = os.fstat(self._fd)
-        self._close()  # Windows renames no open file
-        os.replace(self.path, self.target)
+        fd = self._fd
+        if os.name == "posix":
+            os.replace(self.path, self.target)
+            found = os.fstat(fd)  # the rename has changed its ctime
+        else:
+            found = os.fstat(fd)
+            self._close()  # Windows renames no open file
+            os.replace(self.path, self.target)
         _open.discard(self.path)
+        self._close()
         return found
 
     def discard(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,8 +33,12 @@ class Change(NamedTuple):
     how: str = ""
 
 
-def append(folder: Path, change: Change) -> None:
-    """Add a line. It is not synced: a crash may cost the last lines, never data. Raises OSError."""
+def append(folder: Path, change: Change) -> Iterator[Change]:
+    """Add a line; gives the last few changes before it, the newest first. Raises OSError.
+
+    It is not synced: a crash may cost the last lines, never data.
+    """
+    before = b""
     try:
         fd = os.open(folder / FILE, _FLAGS, 0o660)
     except FileNotFoundError:
@@ -46,13 +51,17 @@ def append(folder: Path, change: Change) -> None:
             own_like(fd, os.stat(folder))
             if hasattr(os, "fchmod"):
                 os.fchmod(fd, 0o660)  # a restore by root must not lock the service out
-        elif _last_octet(fd, size) != b"\n":
-            line = b"\n" + line  # the end of a line that a full disk or a crash has cut
+        else:
+            os.lseek(fd, max(0, size - _TAIL), os.SEEK_SET)
+            before = os.read(fd, _TAIL)
+            if before[-1:] != b"\n":
+                line = b"\n" + line  # the end of a line that a full disk or a crash has cut
         os.write(fd, line)
     finally:
         os.close(fd)
     if size > MOST:
         _shorten(folder / FILE)
+    return _newest(before)
 
 
 def changes(folder: Path) -> list[Change]:
@@ -69,10 +78,13 @@ def latest(folder: Path) -> list[Change]:
     try:
         with open(folder / FILE, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-            data = file.read()
+            return list(_newest(file.read()))
     except OSError:
         return []
-    return [change for line in reversed(data.split(b"\n")) if (change := _parse(line)) is not None]
+
+
+def _newest(tail: bytes) -> Iterator[Change]:
+    return (change for line in reversed(tail.split(b"\n")) if (change := _parse(line)) is not None)
 
 
 def _parse(line: bytes) -> Change | None:
@@ -82,11 +94,6 @@ def _parse(line: bytes) -> Change | None:
         if isinstance(change.time, int | float) and all(isinstance(one, str) for one in change[4:]):
             return change
     return None
-
-
-def _last_octet(fd: int, size: int) -> bytes:
-    os.lseek(fd, size - 1, os.SEEK_SET)
-    return os.read(fd, 1)
 
 
 def _shorten(path: Path) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mv_iptel.events import Event, Notice
@@ -15,7 +14,7 @@ from mv_iptel.library.answers import Reason, Refuse
 from mv_iptel.library.contents import etag_of
 from mv_iptel.userdata.care import Care, give_way, lane_of, prune
 from mv_iptel.userdata.disk import Aside, look, refusal, remove_parts
-from mv_iptel.userdata.history import Change, append, latest
+from mv_iptel.userdata.history import Change, append
 from mv_iptel.userdata.lanes import Lanes
 from mv_iptel.userdata.names import Kept
 from mv_iptel.userdata.quota import Ledger
@@ -69,11 +68,13 @@ class Draft:
     """
 
     __slots__ = ("_aside", "_ended", "_parts", "_refuse", "_sha", "_store", "_waiting", "also", "file",
-                 "kept", "match", "most", "origin", "remove", "size")  # fmt: skip
+                 "kept", "match", "most", "origin", "places", "remove", "size")  # fmt: skip
 
-    def __init__(self, store: Store, kept: Kept, origin: Origin, match: str, remove: bool):
-        self.kept, self.origin, self.match, self.remove = kept, origin, match, remove
-        self.file = os.fspath(store.places(kept.file).current)
+    def __init__(
+        self, store: Store, kept: Kept, places: Places, origin: Origin, match: str = "", remove: bool = False
+    ):
+        self.kept, self.places, self.origin, self.match, self.remove = kept, places, origin, match, remove
+        self.file = os.fspath(places.current)
         self.size = 0
         self.most = store.config.http.max_backup_bytes
         # Run on the store's thread once the content is safe on the disk, before it takes its place and `done`
@@ -136,12 +137,12 @@ class Draft:
         parts, self._parts, self._waiting = self._parts, [], 0
         try:
             if self._aside is None:
-                self._aside = Aside(Path(self.file))
+                self._aside = Aside(self.places.current)
             for part in parts:
                 self._sha.update(part)
                 self._aside.write(part)
         except OSError as error:
-            return refusal(error, Path(self.file))
+            return refusal(error, self.places.current)
         return None
 
     def _forget(self) -> None:
@@ -203,40 +204,31 @@ class Store:
 
     def draft(self, kept: Kept, origin: Origin, match: str = "") -> Draft | Refuse:
         """A new content for this name, to be filled."""
-        return self._early(kept, match) or Draft(self, kept, origin, match, False)
+        places = self._places(kept)
+        return _early(places, match) or Draft(self, kept, places, origin, match)
 
     def removal(self, kept: Kept, origin: Origin, match: str = "") -> Draft | Refuse:
         """The removal of this name's current file; its versions stay."""
-        return self._early(kept, match, remove=True) or Draft(self, kept, origin, match, True)
+        places = self._places(kept)
+        return _early(places, match, remove=True) or Draft(self, kept, places, origin, match, True)
 
     def counts(self) -> dict[str, int]:
         """How much is kept: files, versions (the archive's too), bytes."""
         return self._ledger.counts()
 
-    def places(self, file: str) -> Places:
-        """Where the data of this canonical name lies."""
-        return Places(self.config.http.backup_dir / file, folder_of(self.config, file), self.config.home.lock)
-
     def take(self, draft: Draft, done: Callable[[Outcome], None]) -> bool:
         """Commit a draft in its turn. False: the store is closed. For drafts."""
         return self._lanes.run(lane_of(draft.kept), lambda: self._answer(draft, done))
 
-    def _early(self, kept: Kept, match: str, remove: bool = False) -> Refuse | None:
-        """What can be said at once; the commit looks again."""
-        current = self.places(kept.file).current
-        try:
-            found = look(current)
-        except OSError as error:
-            return refusal(error, current)
-        if found is None and remove:
-            return Refuse(Reason.NO_FILE, f"there is no {current}")
-        return unmet(match, kept.file, found)
+    def _places(self, kept: Kept) -> Places:
+        config = self.config
+        return Places(config.http.backup_dir / kept.file, folder_of(config, kept.file), config.home.lock)
 
     def _answer(self, draft: Draft, done: Callable[[Outcome], None]) -> None:
         try:
             outcome = self._commit(draft)
         except OSError as error:
-            outcome = refusal(error, Path(draft.file))
+            outcome = refusal(error, draft.places.current)
         except Exception as fault:
             self._fault(fault)
             outcome = Refuse(Reason.FAULT, f"{draft.file}: {type(fault).__name__}")
@@ -263,8 +255,7 @@ class Store:
             if isinstance(ready, Refuse):
                 return ready
             aside, sha256 = ready
-            places = Places(Path(draft.file), folder_of(config, kept.file), config.home.lock)
-            swapped = swap(places, aside, sha256, draft.match, draft.also, self._now)
+            swapped = swap(draft.places, aside, sha256, draft.match, draft.also, self._now)
             if isinstance(swapped, Refuse):
                 return swapped
             if not swapped.same:
@@ -282,18 +273,18 @@ class Store:
             etag="" if swapped.new is None else etag_of(kept.file, swapped.new),
         )
         if not swapped.same:
-            self._note(places, stored, draft.origin, swapped)
+            self._note(draft.places, stored, draft.origin, swapped)
             self._make_room(config, ledger, kept)
         return stored
 
     def _note(self, places: Places, stored: Stored, origin: Origin, swapped: Swapped) -> None:
         """Write the change down, and tell what is suspicious about it."""
-        told = latest(places.versions)
+        told: Iterable[Change] = ()
         at, op = round(self._now(), 6), "delete" if stored.removed else "store"
         if origin.how == "restore":
             op = "restore"
         try:
-            append(places.versions, Change(at, op, stored.sha256[:8], stored.size, *origin))
+            told = append(places.versions, Change(at, op, stored.sha256[:8], stored.size, *origin))
         except OSError as error:
             self._say("userdata-history", f"{error.filename or places.versions}: {error.strerror}", "warning")
         if origin.how in ADMINISTRATORS:
@@ -341,6 +332,17 @@ class Store:
             where = where.tb_next
         place = f" ({where.tb_frame.f_code.co_name}, line {where.tb_lineno})" if where is not None else ""
         self._say("fault", f"keeping user data failed: {type(fault).__name__}{place}", "error")
+
+
+def _early(places: Places, match: str, remove: bool = False) -> Refuse | None:
+    """What can be said at once; the commit looks again."""
+    try:
+        found = look(places.current)
+    except OSError as error:
+        return refusal(error, places.current)
+    if found is None and remove:
+        return Refuse(Reason.NO_FILE, f"there is no {places.current}")
+    return unmet(match, places.current.name, found)
 
 
 def keep(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mv_iptel.library.answers import Reason, Refuse
-from mv_iptel.library.contents import etag_of
+from mv_iptel.library.contents import Key, etag_of, key_of
 from mv_iptel.userdata.disk import (
     Aside,
     hash_of,
@@ -34,7 +34,10 @@ from mv_iptel.userdata.versions import stamp
 
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
 _TRIES = 20  # a file that changes so often under our hands is somebody's loop
+_REMEMBERED = 20_000
 _DAY_NS = 86_400_000_000_000
+# What this process has put in place and synced: as long as the key is the same, its hash is known.
+_placed: dict[Path, tuple[Key, str]] = {}
 # Where a hard link cannot be made: another file system, one without links, a file of another owner.
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOSYS, errno.EINVAL,
             getattr(errno, "ENOTSUP", errno.EXDEV), getattr(errno, "EOPNOTSUPP", errno.EXDEV)}  # fmt: skip
@@ -90,7 +93,7 @@ def swap(
                 return refuse
             old_sha = ""
             if found is not None:
-                found, old_sha = _hashed(places.current)
+                found, old_sha = _hashed(places.current, found)
             if found is not None and new is not None and old_sha == sha256:
                 if also is not None:
                     also()
@@ -109,6 +112,7 @@ def swap(
                 if _still(places.current, found) and (version is None or version.exists()):
                     if new is not None:
                         placed = new.place()
+                        _placed[places.current] = (key_of(placed), sha256)
                     else:
                         os.unlink(places.current)
                         placed = None
@@ -130,8 +134,13 @@ def swap(
             new.discard()
 
 
-def _hashed(current: Path) -> tuple[os.stat_result | None, str]:
+def _hashed(current: Path, found: os.stat_result) -> tuple[os.stat_result | None, str]:
     """The state and hash of what is there; None if it is gone since."""
+    known = _placed.get(current)
+    if known is not None and known[0] == key_of(found):
+        return found, known[1]
+    if len(_placed) > _REMEMBERED:
+        _placed.clear()
     try:
         fd = open_file(current)
     except FileNotFoundError:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,7 @@ from mv_iptel.userdata.names import Kept, parse
 if TYPE_CHECKING:
     from mv_iptel.config import Config
     from mv_iptel.events import Event
+    from mv_iptel.home import Home
     from mv_iptel.library.answers import Refuse
     from mv_iptel.userdata.store import Origin, Stored
 
@@ -75,9 +77,15 @@ def time_of(version: str) -> float:
     return at.replace(tzinfo=UTC).timestamp()
 
 
+@lru_cache(maxsize=8)
+def folders(home: Home) -> Path:
+    """The folder of all versions. Asked for often, and a path is dear to put together."""
+    return home.var / "versions"
+
+
 def folder_of(config: Config, name: str) -> Path:
     """The folder of a name's versions and history."""
-    return config.home.var / "versions" / name
+    return folders(config.home) / name
 
 
 def archive_of(config: Config) -> Path:
@@ -121,7 +129,7 @@ def archived_in(archive: Path, name: str = "") -> dict[str, Sizes]:
 
 def names_in(config: Config) -> set[str]:
     """Every name that has a current file or a folder of versions (not those that are in the archive only)."""
-    places = (config.http.backup_dir, config.home.var / "versions")
+    places = (config.http.backup_dir, folders(config.home))
     return {name for place in places for name in _names(place) if _canonical(name)}
 
 

@@ -2,8 +2,8 @@
 
 `python -m tests.userdata.steps SCENARIO FAULT FOLDER` forks one child for each n, until a child comes to its
 end; it prints a line of JSON for each: what the child acknowledged, and how it ended. Calls are counted in
-`os` itself, so what is tested has no hook. FAULT is `kill`, or the name of an error that the call gives instead
-of its work.
+`os` itself, so what is tested has no hook. FAULT is `kill`, or the name of an error that the call gives
+instead of its work.
 """
 
 from __future__ import annotations

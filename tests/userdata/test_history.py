@@ -19,6 +19,7 @@ def test_lines_come_back(tmp_path):
         history.append(folder, ONE._replace(time=float(number)))
     assert [one.time for one in history.changes(folder)] == [0, 1, 2, 3, 4]
     assert [one.time for one in history.latest(folder)] == [4, 3, 2, 1, 0]
+    assert [one.time for one in history.append(folder, ONE)] == [4, 3, 2, 1, 0]
     assert history.changes(folder)[0] == ONE._replace(time=0.0)
 
 
@@ -33,9 +34,8 @@ def test_broken_lines_are_skipped(tmp_path, line):
     history.append(tmp_path, ONE)
     with open(tmp_path / FILE, "ab") as file:
         file.write(line)  # cut off: no end of line
-    history.append(tmp_path, ONE._replace(time=2.0))
+    assert list(history.append(tmp_path, ONE._replace(time=2.0))) == ([ONE] if len(line) < 1000 else [])
     assert [one.time for one in history.changes(tmp_path)] == [1.0, 2.0]
-    assert history.latest(tmp_path)[0].time == 2.0
 
 
 def test_a_later_version_may_know_more(tmp_path):
@@ -49,5 +49,4 @@ def test_it_stays_bounded(tmp_path):
     assert (tmp_path / FILE).stat().st_size <= history.MOST + 400
     times = [one.time for one in history.changes(tmp_path)]
     assert times == [float(one) for one in range(int(times[0]), int(times[-1]) + 1)]
-    assert history.latest(tmp_path)[0].time == times[-1]
     assert [one.name for one in tmp_path.iterdir()] == [FILE]

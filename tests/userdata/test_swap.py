@@ -104,10 +104,13 @@ def shelf(tmp_path):
 
 
 @posix
-def test_the_order_of_the_steps(shelf, monkeypatch):
+@pytest.mark.parametrize("ours", [True, False])
+def test_the_order_of_the_steps(shelf, monkeypatch, ours):
     """File synced, old one linked and synced, then what the library remembers, the rename, the sync, done."""
     shelf.put(ONE)
     shelf.put(TWO)
+    if not ours:
+        (shelf.folder / NAME).write_bytes(b"by hand")
     told, names = [], {}
     real_open = os.open
 
@@ -129,9 +132,23 @@ def test_the_order_of_the_steps(shelf, monkeypatch):
     draft.also = lambda: told.append("also")
     draft.commit(lambda outcome: told.append("done"))
     shelf.store.close()
-    current = f"sync {NAME}"  # a fresh file of anybody's making may not be on the disk yet
-    folders = [f"sync {NAME}", "also", "rename", f"sync {shelf.folder.name}", "done"]
-    assert told == [current, "sync part", "link", *folders]
+    # a fresh file of somebody else's making may not be on the disk yet
+    assert told == [f"sync {NAME}"] * (not ours) + [
+        "sync part", "link", f"sync {NAME}", "also", "rename", f"sync {shelf.folder.name}", "done"
+    ]  # fmt: skip
+    assert shelf.older() == [TWO if ours else b"by hand", ONE]
+
+
+def test_an_edit_in_place_is_seen(shelf):
+    """What this process has put there is known by its key; the same size and time do not deceive it."""
+    shelf.put(b"one")
+    found = os.stat(shelf.folder / NAME)
+    (shelf.folder / NAME).write_bytes(b"eno")
+    os.utime(shelf.folder / NAME, ns=(found.st_mtime_ns, found.st_mtime_ns))
+    while os.stat(shelf.folder / NAME).st_ctime_ns == found.st_ctime_ns:  # the kernel's clock ticks coarsely
+        os.utime(shelf.folder / NAME, ns=(found.st_mtime_ns, found.st_mtime_ns))
+    assert not shelf.put(b"one").same
+    assert (shelf.current(), shelf.older()) == (b"one", [b"eno"])
 
 
 def test_another_file_system_gets_a_copy(shelf, monkeypatch):
