@@ -6,6 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mv_iptel.events import Notice
 from mv_iptel.ftp import data, phone, replies, superuser
 from mv_iptel.ftp.connecting import Connecting
 from mv_iptel.ftp.transfer import Asked, Listing, Transfer
@@ -279,7 +280,8 @@ class Handler(Connecting):
         front, address = self.front, self.client.address
         if not wrong:
             self.fs = superuser.Files(front.superusers.tree(front.config), self)
-            front.say("superuser", f"the superuser signed in from {address}", address, "info")
+            text = f"the superuser signed in from {address}"
+            front.publish(Notice("superuser", text, "info", peer=address))
             return self._signed_in("230 Welcome. Files lie in data; docs and log can be read.")
         request, self.username = Request(b""), ""
         self.session.finished(request, Refuse(Reason.BAD_LOGIN, wrong), "refused", 0, 0.0)

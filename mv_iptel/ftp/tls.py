@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
 
 from mv_iptel.events import Event, Notice
@@ -29,19 +31,24 @@ def make_context(cert_file: Path, key_file: Path) -> SSL.Context:
     # A client must not make us compute by asking for a new handshake within the old one.
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     context.set_session_id(b"mv-iptel")  # clients resume the control connection's session for data
-    context.set_passwd_cb(lambda *_: b"")  # an encrypted key must not ask on the terminal
     for path in (cert_file, key_file):
         if not os.access(path, os.R_OK):
             what = "cannot be read" if path.exists() else "is not there"
             raise CertificateError(f"{path} {what}; make one with: mv-iptel certs server")
     try:
         context.use_certificate_chain_file(os.fspath(cert_file))
-        context.use_privatekey_file(os.fspath(key_file))
+        # Not by its file: an encrypted key would ask for its password on the terminal.
+        context.use_privatekey(serialization.load_pem_private_key(key_file.read_bytes(), None))
         context.check_privatekey()
     except SSL.Error as error:
         if "key values mismatch" in str(error):
             raise CertificateError(f"the key in {key_file} is not that of {cert_file}") from error
         raise CertificateError(f"{cert_file} with {key_file}: {reason(error)}") from error
+    except (ValueError, TypeError, OSError, UnsupportedAlgorithm) as error:
+        what = "is encrypted" if isinstance(error, TypeError) else "cannot be read"
+        raise CertificateError(
+            f"the key in {key_file} {what}; make one with: mv-iptel certs server"
+        ) from error
     return context
 
 

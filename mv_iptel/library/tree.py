@@ -108,17 +108,23 @@ class Tree:
         settings = (config.tftp.tftp_dir, config.ftp.ftp_dir, config.http.http_dir, config.https.https_dir,
                     config.http.backup_dir)  # fmt: skip
         usual = (home.tftp_data, home.ftp_data, home.http_data, home.https_data, home.updates)
-        self._kept = tuple(self._kept_paths((*settings, *usual)))
+        self._kept = self._kept_paths((*settings, *usual))
 
     def _kept_paths(self, folders: Iterable[Path]) -> set[str]:
-        """The data directories and what is above them: their places are not the superuser's to change."""
+        """The data directories and what is above them: their places are not the superuser's to change.
+
+        Where an administrator has put a link in the place of one, the link is meant too.
+        """
         base = self._tops["data"]
         kept = set()
         for folder in folders:
-            real = os.path.realpath(folder)
-            while real.startswith(base + os.sep):
-                kept.add(real)
-                real = os.path.dirname(real)
+            for real in (
+                os.path.realpath(folder),
+                os.path.join(os.path.realpath(folder.parent), folder.name),
+            ):
+                while real.startswith(base + os.sep):
+                    kept.add(real)
+                    real = os.path.dirname(real)
         return kept
 
     # Looking
@@ -196,6 +202,7 @@ class Tree:
         with at:
             if stat.S_ISDIR(os.stat(name, dir_fd=at.fd, follow_symlinks=False).st_mode):
                 raise _no(errno.EISDIR)
+            self._movable(at, name)
             os.unlink(name, dir_fd=at.fd)
 
     def rename(self, old: str, new: str) -> None:
@@ -226,6 +233,7 @@ class Tree:
             else:
                 if stat.S_ISDIR(found.st_mode):
                     raise _no(errno.EISDIR)
+                self._movable(at, name)
                 if stat.S_ISREG(found.st_mode):
                     mode = stat.S_IMODE(found.st_mode) & 0o777
             return Upload(at, name, mode)
@@ -304,6 +312,8 @@ class Tree:
 
     def _movable(self, at: _At, name: str) -> None:
         """Refuse a data directory, by whatever name it was come to."""
+        if os.path.join(at.real, name) in self._kept:
+            raise _no(errno.EACCES)
         try:
             found = os.stat(name, dir_fd=at.fd, follow_symlinks=False)
         except FileNotFoundError:

@@ -98,16 +98,16 @@ class Site:
         return next(one["port"] for one in self.server.listeners()
                     if (one["proto"], one["address"]) == (proto, address))  # fmt: skip
 
-    def events(self, kind: type = Finished, **wanted: object) -> list[Any]:
+    def events(self, what: type = Finished, /, **wanted: object) -> list[Any]:
         """What happened so far, of one kind and with these values."""
         self.stream.drain()
-        return [event for event in self.listener.events if isinstance(event, kind)
+        return [event for event in self.listener.events if isinstance(event, what)
                 and all(getattr(event, name) == value for name, value in wanted.items())]  # fmt: skip
 
-    def event(self, kind: type = Finished, **wanted: object) -> Any:
+    def event(self, what: type = Finished, /, **wanted: object) -> Any:
         """The one event with these values; waits for it."""
-        wait_for(f"an event with {wanted}", lambda: self.events(kind, **wanted))
-        found = self.events(kind, **wanted)
+        wait_for(f"an event with {wanted}", lambda: self.events(what, **wanted))
+        found = self.events(what, **wanted)
         assert len(found) == 1, found
         return found[0]
 
