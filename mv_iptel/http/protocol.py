@@ -51,7 +51,7 @@ REPLIES: dict[Reason, tuple[int, str]] = {
     Reason.PIN_MISMATCH: (403, "Forbidden"),
     Reason.CHANGED: (412, "Precondition Failed"),
     Reason.TOO_BIG: (413, "Content Too Large"),
-    Reason.QUOTA: (507, "Insufficient Storage"),
+    Reason.QUOTA: (413, "Content Too Large"),
     Reason.DISK_FULL: (507, "Insufficient Storage"),
     Reason.BAD_REQUEST: (400, "Bad Request"),
     Reason.FAULT: (500, "Internal Server Error"),

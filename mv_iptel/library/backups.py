@@ -287,7 +287,9 @@ class Backups:
             return asked.no(Reason.NO_SNMP, text)
         past = self._identity.recent(client.address)
         asked.phone = phone = asked.phone._replace(
-            ext=answer.ext or asked.phone.ext, model=answer.model or asked.phone.model, source="snmp"
+            ext=answer.ext or asked.phone.ext,
+            model=answer.model or asked.phone.model,
+            source="snmp" if answer.ext else "snmp+name",
         )
         cls = class_of(answer.model) or _FAMILIES.get(answer.family, "")
         says = f"the phone says extension {answer.ext or 'nothing'}, type {answer.model or answer.family}"
