@@ -1,4 +1,4 @@
-"""What the commands of sim share: whose community and port an agent takes, and the phone that options name."""
+"""What the commands of sim share: whose community and port an agent takes, and the phone that is meant."""
 
 from __future__ import annotations
 
