@@ -83,10 +83,9 @@ class Asker:
     def close(self) -> None:
         """End the thread; who still waits is told that."""
         with self._lock:
-            thread = self._thread
-            if thread is not None and not self._closed:
-                self._ring()
-            self._closed = True
+            thread, was, self._closed = self._thread, self._closed, True
+            if thread is not None and not was:
+                self._ring()  # after the word is there: the thread looks once for each bell
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 

@@ -26,9 +26,10 @@ from mv_iptel.snmp.families import (
 )
 
 LARGEST = 8192  # octets of an answer; ours have some hundred, and a large one is costly to take apart
-MOST_UNCLEAR = 16  # so many answers that nobody understands end the question: each costs time
+MOST_UNCLEAR = 8  # so many answers that nobody understands end the question: each costs time
 _ID_LOW, _ID_HIGH = 1 << 23, 1 << 31  # request ids that fill four octets of BER, no more and no less
 _NO_SUCH_NAME = 2
+_LAST_ERROR = 18  # inconsistentName; the names of those that version 1 has too:
 _ERRORS = ("", "tooBig", "noSuchName", "badValue", "readOnly", "genErr")
 
 
@@ -51,6 +52,33 @@ def new_id() -> int:
     return _ID_LOW + secrets.randbelow(_ID_HIGH - _ID_LOW)
 
 
+@functools.cache
+def _envelope() -> object:
+    """What an answer looks like from outside: its objects stay as they came, to be looked at one by one.
+
+    To take every object apart would be two thirds of the cost of a question, and most objects of the large
+    one are those that a phone has not.
+    """
+    from pyasn1.type import namedtype, tag, univ
+
+    def sequence(*parts: object) -> namedtype.NamedTypes:
+        return namedtype.NamedTypes(
+            *(namedtype.NamedType(f"part-{at}", part) for at, part in enumerate(parts))
+        )
+
+    class Objects(univ.SequenceOf):
+        componentType = univ.Any()
+
+    class Response(univ.Sequence):
+        tagSet = univ.Sequence.tagSet.tagImplicitly(tag.Tag(tag.tagClassContext, tag.tagFormatConstructed, 2))
+        componentType = sequence(univ.Integer(), univ.Integer(), univ.Integer(), Objects())
+
+    class Message(univ.Sequence):
+        componentType = sequence(univ.Integer(), univ.OctetString(), Response())
+
+    return Message()
+
+
 class Question:
     """A GET for some objects: encoded once, asked with many ids."""
 
@@ -66,6 +94,8 @@ class Question:
         # Both ids have four octets, so the two messages differ in these and nowhere else.
         at = next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
         self._before, self._after = one[:at], one[at + 4 :]
+        self._size, self._bind = len(wanted), self._layer.VarBind()
+        self._absent = self._absences(wanted) if version != "1" else {}
 
     def _written(self, number: int, wanted: tuple[str, ...]) -> bytes:
         layer = self._layer
@@ -78,6 +108,16 @@ class Question:
         layer.apiMessage.set_community(message, self._community)
         layer.apiMessage.set_pdu(message, pdu)
         return self._encode(message)
+
+    def _absences(self, wanted: tuple[str, ...]) -> dict[bytes, str]:
+        """How a phone says that it has not an object, in the octets that nearly all agents use for it."""
+        layer, found = self._layer, {}
+        for oid in wanted:
+            for nothing in (layer.NoSuchObject(""), layer.NoSuchInstance("")):
+                bind = layer.VarBind()
+                layer.apiVarBind.set_oid_value(bind, (oid, nothing))
+                found[self._encode(bind)] = oid
+        return found
 
     def encode(self, number: int) -> bytes:
         """The message, with this request id (from `new_id`)."""
@@ -96,20 +136,29 @@ class Question:
 
     def _read(self, number: int, data: bytes) -> Said | Unclear:
         layer = self._layer
-        message, _ = self._decode(data, asn1Spec=layer.Message())
-        if int(layer.apiMessage.get_version(message)) != self._number:
+        message, _ = self._decode(data, asn1Spec=_envelope())
+        version, community, pdu = message[0], message[1], message[2]
+        if int(version) != self._number:
             return Unclear("another version of SNMP")
-        if layer.apiMessage.get_community(message).asOctets() != self._community:
+        if community.asOctets() != self._community:
             return Unclear("another community")
-        pdu = layer.apiMessage.get_pdu(message)
-        if pdu.tagSet != layer.GetResponsePDU.tagSet:
-            return Unclear("a message that is no response")
         if int(pdu[0]) != number:
             return Unclear("another request id")
+        if len(pdu[3]) > self._size:
+            return Unclear("more objects than were asked")
         values: dict[str, Value] = {}
-        for oid, value in layer.apiPDU.get_varbinds(pdu):
+        for bind in pdu[3]:
+            octets = bind.asOctets()
+            absent = self._absent.get(octets)
+            if absent is not None:
+                values.setdefault(absent, None)
+                continue
+            oid, value = layer.apiVarBind.get_oid_value(self._decode(octets, asn1Spec=self._bind)[0])
             values.setdefault(str(oid), self._value(value))
-        return Said(int(pdu[1]), int(pdu[2]), values)
+        error, index = int(pdu[1]), int(pdu[2])
+        if not (0 <= error <= _LAST_ERROR and 0 <= index <= self._size):
+            return Unclear("an error status that there is not")
+        return Said(error, index, values)
 
     def _value(self, value: object) -> Value:
         layer = self._layer
