@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -357,3 +359,8 @@ def test_any_values(binds, error, index):
             dialogue.tick(now)
         assert isinstance(dialogue.result, Shown | Silence)
         assert "ours" not in repr(dialogue.result)
+
+
+def test_a_server_that_never_asks_does_not_load_the_library():
+    code = "import sys, mv_iptel.snmp; sys.exit(any(name.split('.')[0] == 'pysnmp' for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
