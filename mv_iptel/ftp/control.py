@@ -27,6 +27,7 @@ LINGER = 5.0  # for the last reply to be read
 
 DEFERRED = 64  # commands that may wait behind a transfer or a challenge
 LINE = 2048  # octets of a command
+UNREAD = 64  # pieces of replies that a client may leave unread beyond what its connection holds
 
 # What is not told to wait while a file is under way: the end of RFC 959, 4.1.3, and signs of life.
 _URGENT = (b"ABOR", b"STAT", b"NOOP")
@@ -39,6 +40,7 @@ class Control(TLS_FTPHandler):
     set, a file or a listing is under way. In both cases commands wait.
     """
 
+    ac_in_buffer_size = 4096  # what one client sends at once must not hold up the others
     tcp_no_delay = False  # inherited from the listening socket
     unicode_errors = "surrogateescape"  # names are octets; these come back as they went
 
@@ -104,6 +106,8 @@ class Control(TLS_FTPHandler):
 
     def handle_ssl_established(self) -> None:
         """The connection is ready to be spoken on."""
+        if self._ssl_established:
+            self.ac_in_buffer_size = 1 << 14  # a whole record: the loop does not see what TLS keeps
         if not self._greeted:
             self._greeted = True
             self.respond("220 MV_IPTel file server ready.")
@@ -203,6 +207,8 @@ class Control(TLS_FTPHandler):
         self._in_buffer, self._in_buffer_len = [], 0
         if self._closed or self._closing:
             return
+        if len(self.producer_fifo) > UNREAD:
+            return self.close()
         busy = self.away or (self.job is not None and line.partition(b" ")[0].upper()[-4:] not in _URGENT)
         if not busy:
             self._take(line)
@@ -210,6 +216,7 @@ class Control(TLS_FTPHandler):
             self._deferred.append(line)
         else:
             self.end("421 Too many commands at once.")
+        return None
 
     def _take(self, raw: bytes) -> None:
         """Follow one command."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ftplib
 import io
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from mv_iptel.events import Event, Finished, Notice, Stream
 from mv_iptel.ftp.server import Server
 from mv_iptel.home import Home
 from mv_iptel.library import Library
+from mv_iptel.phones.agent import Says, understand
+from mv_iptel.phones.families import Handset
 
 PATIENCE = 30.0
 SUPER, PASSWORD = "mvuser", "of this site"
@@ -149,3 +152,40 @@ def fetch(client: ftplib.FTP, name: str, rest: int | None = None) -> bytes:
 def tls_context(home: Home) -> ssl.SSLContext:
     """What a client has that trusts the site's authority."""
     return ssl.create_default_context(cafile=str(home.ca_cert))
+
+
+class Held:
+    """A phone's SNMP agent that answers when the test says so."""
+
+    def __init__(self, address: str, ext: str = "1234", model: str = "4621SW", community: str = "public"):
+        self.address = address
+        self.says = Says(Handset(model, ext=ext), community)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind((address, 0))
+        self.sock.settimeout(PATIENCE)
+        self.port = self.sock.getsockname()[1]
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    def asked(self) -> tuple[bytes, Any]:
+        """Wait for a question: it, and who asks."""
+        return self.sock.recvfrom(65536)
+
+    def answer(self, question: tuple[bytes, Any]) -> None:
+        """Answer it."""
+        found = understand(question[0])
+        assert found is not None
+        self.sock.sendto(found.answer(self.says.objects()), question[1])
+
+    @property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """What a site needs to ask this agent, and to be patient with it."""
+        return {
+            "snmp": {"use_snmp": True, "snmp_port": self.port, "community": self.says.community,
+                     "snmp_timeout": PATIENCE, "snmp_retries": 0},
+            "ftp": {"ftp_time_out": PATIENCE},
+        }  # fmt: skip

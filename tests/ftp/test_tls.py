@@ -124,3 +124,12 @@ def test_nothing_said_in_clear_counts_behind_tls(site):
     client.sock.sendall(b"AUTH TLS\r\nUSER anonymous\r\nPASS x\r\n")
     assert client.getresp().startswith("234")
     assert client.sock.recv(100) == b""
+
+
+def test_many_commands_in_one_record(site):
+    client = explicit(site)
+    client.sock.sendall(b"NOOP\r\n" * 1500 + b"PWD\r\n")
+    for _ in range(1500):
+        assert client.getresp().startswith("200")
+    assert client.getresp().startswith("257")
+    client.quit()
