@@ -107,6 +107,7 @@ class Care:
         self._ended = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._turn = threading.Lock()
 
     def configure(self, config: Config, ledger: Ledger) -> None:
         """From now on by this configuration; a round that runs ends."""
@@ -126,7 +127,11 @@ class Care:
             self._thread.join()
 
     def round(self) -> None:
-        """One round: count, archive, prune. Not for a lane."""
+        """One round: count, archive, prune; after one that runs. Not for a lane."""
+        with self._turn:
+            self._round()
+
+    def _round(self) -> None:
         config, ledger = self._config, self._ledger
         if config is None or ledger is None:
             return

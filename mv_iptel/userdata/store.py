@@ -171,6 +171,7 @@ class Store:
         self._ledger = Ledger(config)
         self._lanes = Lanes(THREADS, "userdata", self._fault)
         self._care = Care(self._lanes, self._say, now, self._born)
+        self._care.configure(config, self._ledger)
         self._said: dict[tuple[str, str], float] = {}
 
     def configure(self, config: Config) -> None:
@@ -189,12 +190,10 @@ class Store:
     def open(self) -> None:
         """At the server's start: remove what a crash left, and begin the daily care on its own thread."""
         remove_parts(self.config.http.backup_dir, self._born)
-        self.refresh()
         self._care.start()
 
     def tidy(self) -> None:
-        """A round of that care at once; comes back when it is done."""
-        self.refresh()
+        """A round of that care at once, after one that runs; comes back when it is done."""
         self._care.round()
 
     def close(self) -> None:

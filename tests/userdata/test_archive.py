@@ -123,6 +123,28 @@ def test_a_bad_member_is_not_believed(shelf, what):
     assert bool(shelf.notices("userdata-archive")) is (what == "folder")
 
 
+def test_a_disk_that_gives_back_something_else(shelf, monkeypatch):
+    """A member that does not read back as it was written is thrown away, and the version stays."""
+    real = os.fsync
+
+    def rotten(fd):
+        real(fd)
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        if path.endswith(".part"):
+            os.pwrite(fd, b"rot", os.fstat(fd).st_size - 6)
+
+    if not os.path.exists("/proc/self/fd"):
+        pytest.skip("needs /proc")
+    monkeypatch.setattr(os, "fsync", rotten)
+    shelf.time += 40 * DAY
+    shelf.store.tidy()
+    assert shelf.places() == ["current", "versions", "versions"]
+    assert members(shelf) == [] and len(shelf.notices("userdata-archive")) == 2
+    monkeypatch.undo()
+    shelf.store.tidy()
+    assert shelf.places() == ["current", "archive", "archive"] and shelf.older() == [TWO, ONE]
+
+
 def test_a_version_that_was_changed_stays_and_is_told(shelf):
     """Its name says another hash: packing it would make the damage look like a good copy."""
     shelf.time += 40 * DAY

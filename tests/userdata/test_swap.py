@@ -199,6 +199,22 @@ def test_a_file_that_changes_meanwhile_is_kept_too(shelf):
     assert TWO in shelf.older()
 
 
+def test_a_version_that_another_process_took_back(shelf):
+    """Two prepared for the same content, and one gave up: the other does not rely on what is gone."""
+    shelf.put(ONE)
+    draft = shelf.store.draft(kept(NAME), Origin())
+    draft.write(TWO)
+
+    def other() -> None:
+        folder = versions.folder_of(shelf.config, NAME)
+        for one in versions.kept_in(folder):
+            (folder / one).unlink()
+
+    draft.also = other
+    assert isinstance(answer(draft), Stored)
+    assert (shelf.current(), shelf.older()) == (TWO, [ONE])
+
+
 def test_a_file_that_never_rests(shelf):
     """Given up with a reason, and nothing is left over."""
     shelf.put(ONE)
