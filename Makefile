@@ -22,7 +22,7 @@ EVIDENCE ?= docs/evidence
 
 # What `make test` and `make bench` drive of other people's work: PROGRAM=PACKAGE.
 CLIENTS := tftp=tftp-hpa atftp=atftp busybox=busybox curl=curl openssl=openssl sslscan=sslscan lftp=lftp ip=iproute2 \
-    snmpd=snmpd nmap=nmap strace=strace
+    snmpd=snmpd snmpget=snmp nmap=nmap strace=strace
 SERVERS := in.tftpd=tftpd-hpa dnsmasq=dnsmasq-base nginx=nginx-light vsftpd=vsftpd wrk=wrk gcc=build-essential
 
 .PHONY: help run test check prove bench package clean clients servers
@@ -30,7 +30,7 @@ SERVERS := in.tftpd=tftpd-hpa dnsmasq=dnsmasq-base nginx=nginx-light vsftpd=vsft
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(READY) ## serve a scratch home and boot two simulated phones; stays until Ctrl-C (RUN_ONCE=1: only the boots)
+run: $(READY) ## a scratch home served; two simulated phones boot, save and restore; until Ctrl-C (RUN_ONCE=1: ends then)
 	@$(BIN)/python -m mv_iptel.demo
 
 test: $(READY) clients ## every test, with the programs of other people that are there

@@ -28,6 +28,7 @@ PACKAGES = {
     "sslscan": "sslscan",
     "ip": "iproute2",
     "snmpd": "snmpd",
+    "snmpget": "snmp",
     "lftp": "lftp",
     "nmap": "nmap",
     "strace": "strace",
