@@ -184,6 +184,8 @@ class Daemon:
     def refresh(self) -> bool:
         """Look at lists and data directories anew, after somebody else worked on the home."""
         self.library.reload(self.config)
+        self.library.backups.store.refresh()
+        self.outbox.refresh()
         return True
 
     async def switch(self, proto: str, run: bool) -> bool:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from mv_iptel import snmp
-from mv_iptel.events import Event
+from mv_iptel.events import Event, Notice
 from mv_iptel.library.access import Lists
 from mv_iptel.library.answers import (
     Answer,
@@ -30,7 +30,8 @@ from mv_iptel.library.answers import (
 )
 from mv_iptel.userdata import store as keeping  # a module: it imports the library's answers
 from mv_iptel.userdata.names import Kept, class_of
-from mv_iptel.userdata.policies import Passwords, Pins, policy_of
+from mv_iptel.userdata.pins import Pinned, Pins
+from mv_iptel.userdata.policies import Passwords, policy_of
 
 if TYPE_CHECKING:
     from mv_iptel.config import Config
@@ -81,8 +82,8 @@ class Backups:
         self.pins = Pins(config.home.var / "pins")
         self._identity = identity
         self._slots = slots
-        self._report = report
-        self._asker = snmp.Asker()
+        self._publish, self._report = publish, report
+        self._asker = snmp.Asker(failed=self._failed)
         self._pool = ThreadPoolExecutor(2, "passwords")
         self._lock = threading.Lock()
         self._open = 0  # challenges that run
@@ -100,6 +101,9 @@ class Backups:
             "ftp": Lists(config.ftp.ftp_dir, "ftp", keep, self._report, alone=True),
         }
         self.store.configure(config)
+
+    def _failed(self, fault: Exception) -> None:
+        self._publish(Notice("fault", f"after a phone's answer: {type(fault).__name__}: {fault}", "error"))
 
     def problems(self) -> list[tuple[str, int, str]]:
         """Broken lines of lists and of the file of passwords, as (file, line, text)."""
@@ -333,8 +337,16 @@ class Backups:
             return asked.no(Reason.PIN_MISMATCH, text)
         verdict = self._grant(asked, asked.kept, keeping.Origin(how="pin"))
         if isinstance(verdict, Keep) and verdict.draft is not None:
-            verdict.draft.also = lambda: self.pins.remember(file, login.password)
+            verdict.draft.also = lambda: self._remember(asked, login.password)
         return verdict
+
+    def _remember(self, asked: Asked, password: str) -> Refuse | None:
+        """Pin the password of a first backup, just before that takes its place."""
+        try:
+            self.pins.remember(asked.kept.file, password)
+        except Pinned:
+            return asked.no(Reason.PIN_MISMATCH, "another phone made its first backup at the same moment")
+        return None
 
     def _grant(self, asked: Asked, kept: Kept, origin: keeping.Origin) -> Verdict:
         """It is the client's own data."""

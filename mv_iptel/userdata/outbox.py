@@ -57,7 +57,8 @@ class Outbox:
         self._numbers = itertools.count(1)
         self._refused: dict[str, tuple[float, int]] = {}  # name -> when to try again, how often refused
         self._customer: CustomFTP | None = None
-        self._folder = Path()  # what was held against the record
+        self._folder = Path()  # what was held against the record,
+        self._stale = True  # unless it may have changed since
         self._failures, self._retry = 0, 0.0
         self._down = False  # the administrator was told that nothing gets there
         self._wake, self._running, self._stop = threading.Event(), False, False
@@ -76,6 +77,11 @@ class Outbox:
         self._failures, self._retry, self._refused = 0, 0.0, {}
         if self._running:
             self.start()
+        self._wake.set()
+
+    def refresh(self) -> None:
+        """Another process changed something: hold the files against the record again."""
+        self._stale = True
         self._wake.set()
 
     def close(self) -> None:
@@ -168,7 +174,8 @@ class Outbox:
     def _opened(self) -> CustomFTP:
         """The destination that the configuration names, its queue complete."""
         to, folder = Destination.of(self._config), self._config.http.backup_dir
-        if self._customer is None or self._customer.to != to or self._folder != folder:
+        if self._stale or self._customer is None or self._customer.to != to or self._folder != folder:
+            self._stale = False
             self._take_stock(to, folder)
             self._customer, self._folder = CustomFTP(to), folder
         return self._customer

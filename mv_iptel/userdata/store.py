@@ -78,8 +78,8 @@ class Draft:
         self.size = 0
         self.most = store.config.http.max_backup_bytes
         # Run on the store's thread once the content is safe on the disk, before it takes its place and `done`
-        # is called. If it raises, nothing is changed.
-        self.also: Callable[[], None] | None = None
+        # is called. If it refuses or raises, nothing is changed.
+        self.also: Callable[[], Refuse | None] | None = None
         self._store = store
         self._parts: list[bytes] = []
         self._waiting = 0

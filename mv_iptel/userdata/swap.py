@@ -78,7 +78,7 @@ def swap(
     new: Aside | None,
     sha256: str,
     match: str,
-    also: Callable[[], None] | None,
+    also: Callable[[], Refuse | None] | None,
     now: Callable[[], float],
 ) -> Swapped | Refuse:
     """Put `new` in place of the current file, or with None remove it. Nothing is left over after a Refuse."""
@@ -95,8 +95,8 @@ def swap(
             if found is not None:
                 found, old_sha = _hashed(places.current, found)
             if found is not None and new is not None and old_sha == sha256:
-                if also is not None:
-                    also()
+                if also is not None and (refuse := also()) is not None:
+                    return refuse
                 sync_folder(places.current.parent)
                 return Swapped(found, found, True)
             if new is not None:
@@ -106,7 +106,8 @@ def swap(
                 if version is None:
                     continue
             if also is not None:
-                also()
+                if (refuse := also()) is not None:
+                    return refuse
                 also = None  # once, whatever happens below
             with locked(places.lock):
                 if _still(places.current, found) and (version is None or version.exists()):

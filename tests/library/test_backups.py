@@ -221,6 +221,20 @@ def test_pins(site):
     assert isinstance(site.store("10.0.0.2", name, b"y", "https", login=wrong), Stored)
 
 
+def test_two_first_backups_at_once_with_different_passwords(site):
+    site.change(http={"backup_auth": "pin"})
+    name = b"1_96xxdata.txt"
+    first = site.ask("10.0.0.1", name, "https", write=True, login=TLS)
+    second = site.ask("10.0.0.2", name, "https", write=True, login=TLS._replace(password="Qd8#x"))
+    told = queue.Queue()
+    for verdict in (first, second):
+        verdict.draft.write(b"of one")
+        verdict.draft.commit(told.put)
+    one, other = told.get(timeout=10), told.get(timeout=10)
+    assert isinstance(one, Stored) and other.reason is Reason.PIN_MISMATCH
+    assert list(site.kept()) == ["1_96xxdata.txt"]
+
+
 def test_passwords(site, tmp_path):
     file = tmp_path / "passwords.txt"
     file.write_text("# users\n1:secret\n")
