@@ -505,6 +505,11 @@ class Connection:
                 pass
         self._finish(outcome)
 
+    def leave(self) -> None:
+        """A verdict came too late for its request: the slot that it took is not in use."""
+        if not isinstance(self.session, Refuse):
+            self.session.close()
+
     def interim(self, out: bytes) -> None:
         """Send something before the answer. What does not go now goes with that."""
         try:

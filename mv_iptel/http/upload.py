@@ -106,7 +106,8 @@ class Asking:
 
     def _decided(self, verdict: Verdict) -> None:
         if self._over:
-            return give_back(verdict)
+            give_back(verdict)
+            return self._connection.leave()  # a yes has taken a slot
         self._over = True
         return self._connection.proceed(verdict)
 

@@ -52,7 +52,7 @@ class Site:
             "https": {"run_https": True, "https_port": 0, "https_alt_ports": ()},
         }, config.defaults(home))  # fmt: skip
         self.config = self.changed(changes or {})
-        for folder in (home.http_data, home.https_data, home.lists):
+        for folder in (home.http_data, home.https_data, home.lists, self.config.http.backup_dir):
             folder.mkdir(parents=True, exist_ok=True)
         self.listener = Listener()
         self.stream = Stream(self.listener)
@@ -74,6 +74,7 @@ class Site:
 
     def __enter__(self) -> Site:
         self._thread.start()
+        self.library.backups.store.open()
         self.call(self.server.start())
         return self
 
@@ -82,6 +83,7 @@ class Site:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
         self.loop.close()
+        self.library.close()
         assert self.troubles == []
 
     def call(self, what: Any) -> Any:
@@ -182,7 +184,7 @@ def answer(sock: socket.socket, method: str = "GET") -> Reply:
 
 def read_all(sock: socket.socket) -> bytes:
     """Everything until the server closes."""
-    got = b""
+    got = bytearray()
     while data := sock.recv(65536):
         got += data
-    return got
+    return bytes(got)
