@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import random
+import select
 import socket
 import struct
 import threading
@@ -20,6 +21,7 @@ from mv_iptel.phones.agent import Agent, Says
 from mv_iptel.phones.families import Handset
 from tests.http.site import Site, answer, ask, read_all
 from tests.http.test_connection import more
+from tests.http.test_poller import Host
 
 NAME = "1234_96xxdata.txt"
 URL = f"/any/where/{NAME}"
@@ -422,6 +424,28 @@ def test_a_quota(open_site):
         assert ask(sock, "/77_96xxdata.txt", "PUT", body=b"z" * 2000).status == 201
     assert kept(open_site) == b"x" * 2000
     assert [event.reason for event in open_site.finished()] == ["", "quota", ""]
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["lent", "without epoll"])
+def test_whoever_serves_the_connections(home, proto, kind, monkeypatch):
+    """TFTP's thread while it is busy, and the loop's own watching."""
+    host = Host()
+    host.busy = kind == "lent"
+    if not host.busy:
+        monkeypatch.delattr(select, "epoll")
+    with Site(home, {"http": {"backup_auth": "none"}}, host.lend) as site:
+        with site.connect(proto) as sock:
+            for status in (201, 204):
+                sock.sendall(put(BIG, b"Expect: 100-continue")[: -len(BIG)])
+                assert more(sock) == CONTINUE
+                sock.sendall(BIG)
+                assert answer(sock, "PUT").status == status
+                assert bytes(ask(sock, URL).body) == BIG
+            assert ask(sock, URL, "DELETE").status == 204
+        assert bool(host.served) is (kind == "lent")
+        host.ends()
+        assert [event.outcome for event in site.finished()] == ["ok"] * 5
 
 
 # --- slots ---------------------------------------------------------------------------------------
