@@ -29,10 +29,11 @@ class Connecting(Control):
     def _make_eport(self, ip: str, port: int) -> None:
         """PORT and EPRT: remember where the client listens; it is connected to when there is something to do.
 
-        Only its own address and no privileged port, so that nobody is reached through us (RFC 2577).
+        Only its own address and no privileged port, so that nobody is reached through us (RFC 2577). It is
+        always the client itself that we connect to; lftp says "any address" where it listens by IPv6.
         """
         address = address_of(ip)
-        if address != self.client.address or port < 1024:
+        if address not in (self.client.address, "::") or port < 1024:
             text = (
                 f"{self.client.address} asked for a data connection to {address or 'no address'} port {port}"
             )

@@ -78,8 +78,11 @@ def _status(handler: Handler, argument: str) -> None:
 
 
 def _nothing(handler: Handler, _argument: str) -> None:
-    """SIZE and MDTM: whether a file is there is told to its owner only, by RETR."""
-    handler.respond(replies.line(Reason.NO_FILE))
+    """SIZE and MDTM: whether a file is there is told to its owner only, by RETR.
+
+    Not 550: curl asks before it fetches, and would take that for its answer.
+    """
+    handler.respond("502 Command not implemented.")
 
 
 def _refused(verb: str, delete: bool = False) -> Command:
