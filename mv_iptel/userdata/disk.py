@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mv_iptel.library.answers import Reason, Refuse
+from mv_iptel.userdata.lanes import away
 
 try:
     import fcntl
@@ -89,7 +90,8 @@ def sync_folder(path: Path) -> None:
         return
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        with away():
+            os.fsync(fd)
     finally:
         os.close(fd)
 
@@ -135,7 +137,9 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold `var/lock` against the other processes. Raises OSError when somebody keeps it for `seconds`."""
     end = time.monotonic() + seconds
     kept = OSError(errno.ETIMEDOUT, "somebody keeps this lock", os.fspath(path))
-    if not _turn.acquire(timeout=seconds):
+    with away():
+        mine = _turn.acquire(timeout=seconds)
+    if not mine:
         raise kept
     try:
         fd = _open_lock(path)
@@ -144,7 +148,8 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
             while not _take(fd):
                 if time.monotonic() > end:
                     raise kept
-                time.sleep(pause)
+                with away():
+                    time.sleep(pause)
                 pause = min(2 * pause, 0.05)
             yield
         finally:
@@ -224,7 +229,8 @@ class Aside:
             own_like(self._fd, like or os.stat(self.target.parent))
         where: int | Path = self._fd if os.utime in os.supports_fd else self.path
         os.utime(where, ns=(mtime_ns, mtime_ns))
-        os.fsync(self._fd)
+        with away():
+            os.fsync(self._fd)
 
     def place(self) -> os.stat_result:
         """Rename it over its target; gives what lies there then."""

@@ -30,6 +30,7 @@ from mv_iptel.userdata.disk import (
     refusal,
     sync_folder,
 )
+from mv_iptel.userdata.lanes import away
 from mv_iptel.userdata.versions import stamp
 
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
@@ -95,7 +96,7 @@ def swap(
             if found is not None:
                 found, old_sha = _hashed(places.current, found)
             if found is not None and new is not None and old_sha == sha256:
-                if also is not None and (refuse := also()) is not None:
+                if also is not None and (refuse := _elsewhere(also)) is not None:
                     return refuse
                 sync_folder(places.current.parent)
                 return Swapped(found, found, True)
@@ -106,7 +107,7 @@ def swap(
                 if version is None:
                     continue
             if also is not None:
-                if (refuse := also()) is not None:
+                if (refuse := _elsewhere(also)) is not None:
                     return refuse
                 also = None  # once, whatever happens below
             with locked(places.lock):
@@ -150,10 +151,17 @@ def _hashed(current: Path, found: os.stat_result) -> tuple[os.stat_result | None
         found = os.fstat(fd)
         told = hash_of(fd)
         if abs(time.time() - found.st_ctime) < 60 and os.name == "posix":
-            os.fsync(fd)  # perhaps not written by us, and not on the disk yet
+            with away():
+                os.fsync(fd)  # perhaps not written by us, and not on the disk yet
         return found, told
     finally:
         os.close(fd)
+
+
+def _elsewhere(also: Callable[[], Refuse | None]) -> Refuse | None:
+    """It computes a password, or waits for a lock: others go on meanwhile."""
+    with away():
+        return also()
 
 
 def _later(now: Callable[[], float], found: os.stat_result | None) -> int:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from mv_iptel.userdata.lanes import Lanes
+from mv_iptel.userdata.lanes import Lanes, away
 
 
 @pytest.fixture
@@ -24,8 +24,13 @@ def lanes(faults):
 def test_names_run_at_once(lanes):
     """Four jobs that wait for each other end only if all four run."""
     together = threading.Barrier(4)
+
+    def wait() -> None:
+        with away(), away():
+            together.wait(30)
+
     for name in "abcd":
-        assert lanes.run(name, lambda: together.wait(30) and None)
+        assert lanes.run(name, wait)
     lanes.close()
     assert not together.broken
 
@@ -48,8 +53,13 @@ def test_one_name_runs_in_order_and_alone(lanes):
 def test_a_long_lane_holds_up_nobody(lanes):
     """A flood of one name takes one thread, not all of them."""
     gate = threading.Event()
+
+    def wait() -> None:
+        with away():
+            gate.wait(30)
+
     for _ in range(20):
-        lanes.run("flood", lambda: gate.wait(30))
+        lanes.run("flood", wait)
     done = threading.Event()
     lanes.run("other", done.set)
     assert done.wait(30)
@@ -81,3 +91,25 @@ def test_no_more_threads_than_needed(lanes):
     for number in range(50):
         lanes.do(str(number), lambda: None)
     assert threading.active_count() - before <= 4
+
+
+def test_one_computes_at_a_time(lanes):
+    inside, most = [], []
+
+    def job() -> None:
+        for _ in range(200):
+            inside.append(1)
+            most.append(len(inside))
+            inside.pop()
+            with away():
+                pass
+
+    for name in "abcdefgh":
+        assert lanes.run(name, job)
+    lanes.close()
+    assert max(most) == 1 and len(most) == 1600
+
+
+def test_elsewhere_nobody_is_away():
+    with away():
+        pass
