@@ -58,6 +58,8 @@ class Control(TLS_FTPHandler):
         self._greeted = False
         super().__init__(sock, listener, ioloop=self.front.ioloop)
         self._current_type = "i"
+        # Owners and rights of files are the system's matter.
+        self._available_facts = self._current_facts = ["type", "perm", "size", "modify", "unique"]
         if self.connected and self.ssl_context is None:
             self._extra_feats = []
 

@@ -23,7 +23,7 @@ ODD = 64  # commands that a session may have refused before it is ended
 LOGINS = 3  # failed ones in a session
 
 # What nobody has here, not even the superuser.
-_MISSING = ("APPE", "STOU", "SITE", "SITE HELP", "SITE CHMOD")
+_MISSING = ("APPE", "STOU")
 
 # How a data connection ended: the outcome, and what the client is told.
 _ENDS = {

@@ -27,7 +27,7 @@ REMEMBERED = 1024  # addresses
 
 # What changes something, and how the record calls it.
 CHANGES = {"DELE": "delete", "RMD": "delete", "XRMD": "delete", "MKD": "store", "XMKD": "store",
-           "RNTO": "store", "MFMT": "store"}  # fmt: skip
+           "RNTO": "store", "MFMT": "store", "SITE CHMOD": "store"}  # fmt: skip
 
 
 class _Tries:
@@ -231,6 +231,10 @@ class Files(AbstractedFS):
     def utime(self, path: str, timeval: float) -> None:
         """Set the time of the last change."""
         self.tree.utime(path, timeval)
+
+    def chmod(self, path: str, mode: int) -> None:
+        """Set rights, within what the server needs; lftp does it to what it mirrors."""
+        self.tree.chmod(path, mode)
 
     def stat(self, path: str) -> os.stat_result:
         """What is there."""

@@ -221,6 +221,19 @@ class Tree:
         with at:
             os.utime(name, (seconds, seconds), dir_fd=at.fd, follow_symlinks=False)
 
+    def chmod(self, path: str, mode: int) -> None:
+        """Set rights: the server keeps its own, and everybody else cannot be let write."""
+        at, name = self._change(path)
+        with at:
+            self._movable(at, name)
+            fd = os.open(name, _READ, dir_fd=at.fd)
+            try:
+                found = os.fstat(fd).st_mode
+                own = 0o700 if stat.S_ISDIR(found) else 0o600
+                os.fchmod(fd, (found & 0o7000) | (mode & 0o775) | own)
+            finally:
+                os.close(fd)
+
     def draft(self, path: str) -> Upload:
         """A new content for a file, to be filled and committed, or aborted."""
         at, name = self._change(path)

@@ -193,7 +193,8 @@ def test_he_works_beneath_data(site, client):
         ("store", "/data/HTTPdata/z.txt"), ("delete", "/data/HTTPdata/new"),
         ("delete", "/data/HTTPdata/z.txt"),
     ]  # fmt: skip
-    assert site.event(name="/data/HTTPdata/z.txt", op="delete").file == str(data / "z.txt")
+    removed = site.event(name="/data/HTTPdata/z.txt", op="delete", outcome="ok")
+    assert removed.file == str(data / "z.txt")
     assert {one.mac + one.ext + one.model for one in site.events()} == {""}
 
 
@@ -281,8 +282,11 @@ def test_no_rename_leads_out(site, client, old, new):
 
 
 def test_what_nobody_has(client):
-    for line in ("APPE /data/x", "STOU", "SITE CHMOD 777 /data", "SITE EXEC id"):
-        assert code(client, line) == "502"
+    for line, answer in (("APPE /data/x", "502"), ("STOU", "502"), ("SITE EXEC id", "500"),
+                         ("SITE CHMOD 777 /data", "550"), ("SITE CHMOD 777 /bin", "550"),
+                         ("SITE CHMOD 99 /data/x", "501"), ("SITE", "501"),
+                         ("SITE CHMOD 777 /data/HTTPdata/a.txt", "200")):  # fmt: skip
+        assert code(client, line) == answer, line
     client.sendcmd("PASV")
     client.sendcmd("REST 5")
     assert code(client, "STOR /data/HTTPdata/a.txt") == "501"

@@ -143,6 +143,18 @@ def test_directories_and_names(tree, home):
     assert error_of(tree.draft, "/data/HTTPdata") == errno.EISDIR
 
 
+def test_rights_stay_within_what_the_server_needs(tree, home):
+    tree.mkdir("/data/HTTPdata/sub")
+    for mode, file, folder in ((0o777, 0o775, 0o775), (0o000, 0o600, 0o700), (0o644, 0o644, 0o744)):
+        tree.chmod("/data/HTTPdata/a.txt", mode)
+        tree.chmod("/data/HTTPdata/sub", mode)
+        assert (home.http_data / "a.txt").stat().st_mode & 0o777 == file
+        assert (home.http_data / "sub").stat().st_mode & 0o777 == folder
+    (home.http_data / "link").symlink_to(home.bin / "a.txt")
+    for path in ("/data/HTTPdata/link", "/data/HTTPdata", "/docs/a.txt", "/bin/a.txt", "/data"):
+        assert error_of(tree.chmod, path, 0o777), path
+
+
 # (what, names). Each must fail, and change nothing.
 FORBIDDEN = [
     ("open", "/bin/a.txt"), ("open", "/certs/a.txt"), ("open", "/var/a.txt"),
