@@ -15,7 +15,7 @@ WHERE = {
     "serve": "serve",
     "status": "seeing", "watch": "seeing", "why": "seeing", "phones": "phones", "slots": "seeing",
     "reload": "seeing", "backups": "backups",
-    "sim": "sim",
+    "params": "params", "sim": "sim",
 }  # fmt: skip
 
 
