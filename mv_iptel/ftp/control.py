@@ -146,13 +146,16 @@ class Control(TLS_FTPHandler):
     def end(self, reply: str) -> None:
         """A last reply, then the end of the session."""
         if self._closed or self._closing or self.over:
-            return
+            return None
+        if self._ssl_accepting:  # there is nothing to say it on
+            return self.close()
         self.come_back()
         self.respond(reply)
         self._stop_idle()
         self.close_when_done()
         if not self._closed:  # a client that does not read
             self.call_later(LINGER, self.close)
+        return None
 
     def ftp_TYPE(self, line: str) -> None:
         """All types are one: octets are never rewritten."""
@@ -168,10 +171,7 @@ class Control(TLS_FTPHandler):
 
     def handle_timeout(self) -> None:
         """Nothing came for too long."""
-        if self._ssl_accepting:
-            self.close()
-        else:
-            self.end("421 Timeout.")
+        self.end("421 Timeout.")
 
     def close(self) -> None:
         """The session is over, whoever ended it."""

@@ -25,7 +25,7 @@ from mv_iptel.ftp import replies, tls
 from mv_iptel.ftp.handler import Handler
 from mv_iptel.ftp.listening import Listener, Place, Waker, wanted
 from mv_iptel.ftp.superuser import Superusers
-from mv_iptel.library import Client, Library, Reason, Refuse
+from mv_iptel.library import Client, Library, Reason, Refuse, tree
 
 if TYPE_CHECKING:
     from mv_iptel.config import Config
@@ -83,7 +83,7 @@ class Server:
         self.ioloop.call_every(SWEEP, lambda: self.tick(self.clock()))
         self._thread = threading.Thread(target=self._run, name="ftp", daemon=True)
         self._thread.start()
-        if self.config.ftp.superuser:
+        if self.config.ftp.superuser and tree.AVAILABLE:
             threading.Thread(target=self._sweep, args=(time.time(),), name="ftp-sweep", daemon=True).start()
 
     def reload(self, config: Config) -> None:

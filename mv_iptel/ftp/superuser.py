@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FIRST, LONGEST = 1.0, 30.0  # seconds to wait after the first failed login, and at most
 FORGET = 900.0  # seconds after which an address is not waited for any more
 WAITING = 4  # logins of one address at once
+CHECKED = 16  # logins that may wait for the thread that looks at them
 REMEMBERED = 1024  # addresses
 
 # What changes something, and how the record calls it.
@@ -113,14 +114,14 @@ class Superusers:
         """`done` is told what is wrong with a login, on any thread; "" lets him in. On the loop's thread."""
         if not config.ftp.superuser or not tree.AVAILABLE:
             return done("the superuser is switched off (EnableSU, or no password of this site's own)")
-        wait = self.guard.enter(address, self._clock())
-        if wait is None or self._busy >= 4 * WAITING:
-            return done("too many logins of the superuser at once")
-        self._busy += 1
+        who = _who(address)
+        wait = self.guard.enter(who, self._clock())
+        if wait is None:
+            return done("too many logins of the superuser from one address at once")
 
         def ended(wrong: str) -> None:
             self._busy -= 1
-            self.guard.leave(address, not wrong, self._clock())
+            self.guard.leave(who, not wrong, self._clock())
             done(wrong)
 
         def check() -> None:
@@ -131,8 +132,20 @@ class Superusers:
             wrong = "" if good and near else "wrong password" if near else "not from a network of SUAllowFrom"
             self._call(lambda: ended("superuser: " + wrong if wrong else ""))
 
-        self._later(wait, self._pool.submit, check)
+        def begin() -> None:
+            self._busy += 1
+            if self._busy > CHECKED:
+                ended("too many logins of the superuser at once")
+            else:
+                self._pool.submit(check)
+
+        self._later(wait, begin)
         return None
+
+
+def _who(address: str) -> str:
+    """Who is slowed down: an address; with IPv6 the network in which a host may take any."""
+    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address
 
 
 class Permissions:

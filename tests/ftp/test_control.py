@@ -122,7 +122,7 @@ def test_help_and_features(site):
     features = client.sendcmd("FEAT")
     for one in ("AUTH TLS", "EPSV", "EPRT", "MLST", "REST STREAM", "SIZE", "UTF8", "PROT"):
         assert one in features
-    assert "SITE" not in client.sendcmd("HELP") and client.sendcmd("OPTS UTF8 ON").startswith("200")
+    assert "APPE" not in client.sendcmd("HELP") and client.sendcmd("OPTS UTF8 ON").startswith("200")
     assert client.sendcmd("SYST").startswith("215")
     assert client.sendcmd("ALLO 5").startswith("202")
     client.quit()

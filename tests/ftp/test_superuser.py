@@ -11,7 +11,7 @@ import pytest
 
 from mv_iptel import passwords
 from mv_iptel.events import Finished, Notice
-from mv_iptel.ftp.superuser import FIRST, LONGEST, WAITING, Guard
+from mv_iptel.ftp.superuser import FIRST, LONGEST, WAITING, Guard, _who
 from tests.ftp.site import PASSWORD, PATIENCE, SUPER, Site, fetch, store, wait_for
 from tests.ftp.test_handler import abort, begin
 from tests.ftp.test_phone import code
@@ -68,6 +68,11 @@ def test_the_guard_forgets_the_oldest():
         guard.leave(f"192.0.2.{number}", False, 0.0)
     assert len(guard._tries) == 1024
     assert guard.enter("192.0.2.2999", 0.0) == FIRST
+
+
+def test_a_host_with_many_addresses_is_one():
+    assert _who("192.0.2.1") == "192.0.2.1"
+    assert _who("2001:db8::1") == _who("2001:db8::ffff") != _who("2001:db8:0:1::1")
 
 
 # Login
