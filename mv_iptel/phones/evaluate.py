@@ -62,7 +62,10 @@ class Step(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """The evaluator wants this file; the driver sends its bytes, or None if it cannot be had."""
+    """The evaluator wants this file; the driver sends it, or None if it cannot be had.
+
+    As bytes, or parsed: a driver that plays many phones over one file parses it once.
+    """
 
     name: str
     file: str  # the script that names it; empty for the first file
@@ -122,14 +125,14 @@ class Evaluation:
 
         return _SUBSTITUTED.sub(replacement, text) if "$" in text else text
 
-    def run(self, name: str) -> Generator[Ask, bytes | None, Ended]:
+    def run(self, name: str) -> Generator[Ask, bytes | Script | None, Ended]:
         """Fetch `name` and interpret it to the end."""
         data = yield Ask(name, "", 0)
         self.files.append((name, data is not None))
         if data is None:
             return Ended("no-file", name, 0, f"{name} could not be had")
         chain = [name.casefold()]
-        stack: list[tuple[Script, int]] = [(parse(name, data), 0)]
+        stack: list[tuple[Script, int]] = [(_script(name, data), 0)]
         ended = Ended("end", name, 0, "end of file")
         while stack:
             script, index = stack.pop()
@@ -148,7 +151,7 @@ class Evaluation:
 
     def _interpret(
         self, script: Script, index: int, chain: list[str]
-    ) -> Generator[Ask, bytes | None, Ended | tuple[Script, int]]:
+    ) -> Generator[Ask, bytes | Script | None, Ended | tuple[Script, int]]:
         """From one statement on: to the end, or to a GET that brings another script."""
         statements = script.statements
         backward: set[int] = set()
@@ -226,7 +229,7 @@ class Evaluation:
 
     def _get(
         self, script: Script, statement: Statement, chain: list[str]
-    ) -> Generator[Ask, bytes | None, Script | Ended | None]:
+    ) -> Generator[Ask, bytes | Script | None, Script | Ended | None]:
         """The script that GET brings, None to go on with the next line, or the end."""
         name = self.substitute(statement.name)
         text, line = f"GET {name}", statement.line
@@ -242,7 +245,7 @@ class Evaluation:
         self.files.append((name, data is not None))
         if data is not None:
             self._note(script, statement, text, "read")
-            return parse(name, data)
+            return _script(name, data)
         if self.switches.get_failure == "stop":
             self._note(script, statement, text, "failed: the rest of the script is ignored")
             return Ended("get-failed", script.name, line, f"{name} could not be had")
@@ -251,3 +254,7 @@ class Evaluation:
 
     def _note(self, script: Script, statement: Statement, text: str, effect: str) -> None:
         self.trace.append(Step(script.name, statement.line, statement.kind, text, effect))
+
+
+def _script(name: str, data: bytes | Script) -> Script:
+    return data if isinstance(data, Script) else parse(name, data)
