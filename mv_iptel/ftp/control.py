@@ -127,7 +127,7 @@ class Control(TLS_FTPHandler):
         if self.ssl_context is None:
             return self.respond("502 There is no certificate here.")
         super().ftp_AUTH(line)
-        if self._ssl_accepting and (self.ac_in_buffer or self._deferred):
+        if self._ssl_accepting and (self.ac_in_buffer or self._in_buffer or self._deferred):
             self.close()
         return None
 

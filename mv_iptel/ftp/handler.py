@@ -153,7 +153,8 @@ class Handler(Connecting):
     def _verdict(self, asked: Asked, verdict: Verdict) -> None:
         """A challenge has ended."""
         if self.asked is not asked:
-            return give_back(verdict)  # the client has gone
+            give_back(verdict)  # the client has gone,
+            return self.session.close()  # and a yes has taken a slot
         self._cancel = None
         self._decided(verdict)
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from mv_iptel.library.slots import Slots
 
 OPEN_QUESTIONS = 1024  # challenges at once; who comes later is told to come back
+OPEN_EACH = 32  # of them, those of one address: nobody keeps all others from being asked
 _COMPUTING = 64  # of them, passwords that wait to be computed: each costs a tenth of a second
 
 Done = Callable[[Verdict], None]
@@ -86,7 +88,7 @@ class Backups:
         self._asker = snmp.Asker(failed=self._failed)
         self._pool = ThreadPoolExecutor(2, "passwords")
         self._lock = threading.Lock()
-        self._open = 0  # challenges that run
+        self._open: Counter[str] = Counter()  # challenges that run, by address
         self._computing = 0  # of them, those that wait for a password to be computed
 
     def configure(self, config: Config, roots: Roots) -> None:
@@ -211,12 +213,19 @@ class Backups:
     # Asking, and what follows from the answer
 
     def _challenge(self, asked: Asked, text: str, ask: Callable[[Asked, Done], Callable[[], None]]) -> Answer:
+        address = asked.client.address
+
         def start(done: Done) -> Callable[[], None]:
+            full = ""
             with self._lock:
-                full = self._open >= OPEN_QUESTIONS
-                self._open += not full
+                if self._open.total() >= OPEN_QUESTIONS:
+                    full = f"{OPEN_QUESTIONS} phones are being asked already"
+                elif self._open[address] >= OPEN_EACH:
+                    full = f"{OPEN_EACH} requests of {address} wait for an answer or a password already"
+                else:
+                    self._open[address] += 1
             if full:
-                done(asked.no(Reason.BUSY, f"{OPEN_QUESTIONS} phones are being asked already"))
+                done(asked.no(Reason.BUSY, full))
                 return lambda: None
             ended = threading.Event()
 
@@ -224,7 +233,10 @@ class Backups:
                 with self._lock:
                     first = not ended.is_set()
                     ended.set()
-                    self._open -= first
+                    if first:
+                        self._open[address] -= 1
+                        if not self._open[address]:
+                            del self._open[address]
                 return first
 
             def tell(verdict: Verdict) -> None:
@@ -261,8 +273,12 @@ class Backups:
             tell(asked.no(Reason.BUSY, f"{_COMPUTING} passwords are being computed already"))
             return lambda: None
 
+        gone = threading.Event()
+
         def compute() -> None:
             try:
+                if gone.is_set():  # who connects and leaves again and again costs nothing
+                    return
                 verdict = self._safely(asked, lambda: self._password(asked))
             finally:
                 with self._lock:
@@ -270,7 +286,7 @@ class Backups:
             tell(verdict)
 
         self._pool.submit(compute)
-        return lambda: None
+        return gone.set
 
     @staticmethod
     def _safely(asked: Asked, decide: Callable[[], Verdict]) -> Verdict:

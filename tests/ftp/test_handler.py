@@ -263,6 +263,14 @@ def test_an_empty_file_is_a_file(site):
     client.quit()
 
 
+def test_the_record_says_what_the_store_made_of_it(site):
+    with site.phone() as client:
+        for content in (b"one", b"one", b"two"):
+            store(client, NAME, content)
+    wait_for("the records", lambda: len(site.events(op="store")) == 3)
+    assert [one.detail for one in site.events(op="store")] == ["new", "the same content", ""]
+
+
 def test_without_a_data_connection_nobody_is_asked(asking):
     client = asking.phone(PHONE)
     for verb in ("STOR", "RETR"):
@@ -328,6 +336,31 @@ def test_who_goes_waits_for_no_slot(crowded):
     abort(client.sock)
     wait_for("nobody waits", lambda: not crowded.server._held)
     assert crowded.event(peer=OTHER).outcome == "aborted"
+
+
+def test_a_verdict_that_comes_too_late_gives_its_slot_back(home, agent, monkeypatch):
+    """The client goes while the yes for it takes a slot."""
+    limits = {"settings": {"max_clients": 5, "client_session_time": 1000.0}}
+    with Site(home, {**agent.settings, **limits}) as site:
+        taking, gone = threading.Event(), threading.Event()
+        take = site.library.slots.take
+
+        def slowly(address: str, session: bool = True) -> bool:
+            taking.set()
+            return gone.wait(PATIENCE) and take(address, session)
+
+        monkeypatch.setattr(site.library.slots, "take", slowly)
+        client = site.phone(PHONE)
+        data = begin(client, f"STOR {NAME}")
+        agent.answer(agent.asked())
+        assert taking.wait(PATIENCE)
+        client.file.close()
+        abort(client.sock)
+        assert site.event().outcome == "aborted"
+        gone.set()
+        data.close()
+        wait_for("a slot", lambda: site.library.slots.snapshot())
+        wait_for("nobody in it", lambda: site.library.slots.snapshot()[0]["sessions"] == 0)
 
 
 def test_what_the_disk_does_not_take(site, monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 from mv_iptel import certs
 from mv_iptel.events import Notice
 from mv_iptel.ftp import tls
-from tests.ftp.site import Site, fetch, store, tls_context
+from tests.ftp.site import SUPER, Site, fetch, store, tls_context
 
 
 class Implicit(ftplib.FTP_TLS):
@@ -122,6 +122,17 @@ def test_nothing_said_in_clear_counts_behind_tls(site):
     """Whoever stands between could put commands behind AUTH, for the session to run them in TLS."""
     client = site.connect()
     client.sock.sendall(b"AUTH TLS\r\nUSER anonymous\r\nPASS x\r\n")
+    assert client.getresp().startswith("234")
+    assert client.sock.recv(100) == b""
+
+
+def test_half_a_command_in_clear_does_not_count_behind_tls_either(site):
+    """It came while a password was looked at, and AUTH had to wait: nothing else is left to be seen of it."""
+    client = site.connect()
+    client.sock.sendall(b"USER %s\r\nPASS x\r\nAUTH TLS\r\nCWD /some" % SUPER.encode())
+    assert client.getresp().startswith("331")
+    with pytest.raises(ftplib.error_perm, match="530"):
+        client.getresp()
     assert client.getresp().startswith("234")
     assert client.sock.recv(100) == b""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from mv_iptel.events import Finished, Stream
 from mv_iptel.home import Home
 from mv_iptel.library import Client, Library, Reason, Refuse, Request, Serve
 from mv_iptel.library.answers import Challenge, Keep, Login
+from mv_iptel.library.backups import OPEN_EACH
 from mv_iptel.userdata.store import Stored
 from tests.clients.snmpd import COMMUNITY, Agent, free_udp
 
@@ -317,7 +319,36 @@ def test_a_challenge_that_nobody_waits_for(site):
     cancel = answer.start(told.put)
     cancel()
     cancel()
-    assert site.library.backups._open == 0
+    assert not site.library.backups._open
+    assert told.empty()
+
+
+def test_one_address_does_not_keep_the_others_from_being_asked(site):
+    """Nobody answers there, and it asks again and again over as many connections as it likes."""
+    told, cancels = queue.Queue(), []
+    for _ in range(OPEN_EACH + 1):
+        answer = site.session("127.0.0.49").ask(Request(b"1234_4620data.txt", write=True))
+        cancels.append(answer.start(told.put))
+    verdict = told.get_nowait()
+    assert verdict.reason is Reason.BUSY and "127.0.0.49" in verdict.detail
+    assert isinstance(site.store("127.0.0.41", b"1234_4620data.txt", b"x"), Stored)
+    for cancel in cancels:
+        cancel()
+    assert not site.library.backups._open
+
+
+def test_a_password_that_nobody_waits_for_is_not_computed(site, monkeypatch):
+    site.change(http={"backup_auth": "pin"})
+    backups, free, seen = site.library.backups, threading.Event(), []
+    monkeypatch.setattr(backups, "_password", lambda asked: seen.append(asked.client.port) or free.wait(10))
+    request, told = Request(b"1_96xxdata.txt", write=True, login=TLS), queue.Queue()
+    answers = [site.library.admit(Client("10.0.0.1", port, "https", "")).ask(request) for port in range(6)]
+    cancels = [answer.start(told.put) for answer in answers]
+    for cancel in cancels:
+        cancel()
+    free.set()
+    backups._pool.shutdown(wait=True)
+    assert len(seen) <= 2 and backups._computing == 0  # two were under way
     assert told.empty()
 
 
