@@ -539,6 +539,12 @@ def test_changed_leaves_the_rest_alone(loads):
     assert loaded.findings == ()
 
 
+def test_changed_keeps_the_form_of_an_empty_value():
+    text = "[FTP]\nSUPassword   =\nSUUserName=\n"
+    new = config.changed(text, {("FTP", "SUPassword"): "one", ("FTP", "SUUserName"): "two"})
+    assert new == "[FTP]\nSUPassword   = one\nSUUserName=two\n"
+
+
 def test_changed_adds_sections(loads):
     new = {
         ("SNMP", "UseSNMP"): "0",

@@ -138,7 +138,7 @@ def show_backup(home: Home, as_json: bool, who: str, version: str, raw: bool) ->
 
 
 @backups.command(name="diff")
-@click.argument("file")
+@click.argument("file", metavar="EXT|FILE")
 @click.argument("old", required=False, default="")
 @click.argument("new", required=False, default="")
 @common
@@ -180,7 +180,7 @@ def diff_backups(home: Home, as_json: bool, file: str, old: str, new: str) -> No
 
 
 @backups.command(name="restore")
-@click.argument("file")
+@click.argument("file", metavar="EXT|FILE")
 @click.argument("version")
 @common
 def restore_backup(home: Home, as_json: bool, file: str, version: str) -> None:
@@ -212,7 +212,7 @@ def restore_backup(home: Home, as_json: bool, file: str, version: str) -> None:
         told = [{**one._asdict(), "words": one.words()} for one in found]
         print_json({**stored._asdict(), "version": wanted._asdict(), "differences": told})
     elif stored.same:
-        console.print(f"{name} is the content of {wanted.id} already; nothing was changed", markup=False)
+        console.print(f"{name} has that content already; nothing was changed", markup=False)
     else:
         console.print(f"{name} is as it was on {day(wanted.time)}", style="green", markup=False)
         show_differences(found)
@@ -267,8 +267,10 @@ def export_backups(
     write_table(rows, text)
     table = text.getvalue().encode("utf-8")
     if not target:
-        click.echo(text.getvalue(), nl=False)
+        print_json(rows) if as_json else click.echo(text.getvalue(), nl=False)
         return
+    if not who and _is_kept(config, target):
+        end(USAGE, f"{plain(target)} is whose data to copy; name the folder or the ZIP before it")
     path = Path(target)
     if root := exporting.served(config, path):
         end(USAGE, f"{path} lies in {root}, where every phone could fetch it; name another place")
@@ -289,6 +291,11 @@ def export_backups(
     end(NEGATIVE if taken.left else 0)
 
 
+def _is_kept(config: Config, text: str) -> bool:
+    """Whether somebody forgot the target: this is an extension or a file that something is kept of."""
+    return any(text in (held.name, held.kept.ext) for held in versions.listing(config))
+
+
 def _export(
     config: Config, names: list[str], path: Path, old: bool, overwrite: bool, table: bytes, only_list: bool
 ) -> exporting.Taken:
@@ -302,7 +309,7 @@ def _export(
 
 
 @backups.command(name="unpin")
-@click.argument("file")
+@click.argument("file", metavar="EXT|FILE")
 @common
 def unpin_backup(home: Home, as_json: bool, file: str) -> None:
     """Forget the password that belongs to a user's data; the next backup brings a new one.

@@ -298,6 +298,13 @@ def _show_why(told: dict[str, Any], asked: dict[str, str], unknown: str) -> None
             console.print(f"  {plain(told['detail'])}", markup=False)
 
 
+# How `why` is asked about a request that would write: by operation and protocol.
+_METHODS = {
+    "store": {"ftp": "STOR", "ftps": "STOR", "tftp": "WRQ", "": "PUT"},
+    "delete": {"ftp": "DELE", "ftps": "DELE", "": "DELETE"},
+}
+
+
 def _why_number(config: Config, number: int, as_json: bool) -> NoReturn:
     """A reference number: the running server knows the newest, the database all that are kept."""
     row = None
@@ -333,6 +340,8 @@ def _why_number(config: Config, number: int, as_json: bool) -> NoReturn:
         if value:
             console.print(f"  {what:<11} {value}", markup=False)
     again = f"mv-iptel why {row['peer']} {shlex.quote(plain(row['name']))} --protocol {row['proto']}"
+    if row.get("op", "read") != "read":
+        again += f" --method {_METHODS[row['op']].get(row['proto'], _METHODS[row['op']][''])}"
     console.print(f"  {'now':<11} {again}", style="dim", markup=False)
     end(0)
 

@@ -30,7 +30,9 @@ def changed(text: str, values: Mapping[tuple[str, str], str]) -> str:
         line = out[at[place] - 1]
         before, sign, old = line.partition("=")
         body = old.rstrip("\r\n")
-        gap = body[: len(body) - len(body.lstrip())] if body.strip() else " " * body.startswith(" ")
+        gap = body[: len(body) - len(body.lstrip())]
+        if not body.strip():
+            gap = " " if body.startswith(" ") or before.endswith(" ") else ""
         out[at[place] - 1] = f"{before}{sign}{gap}{left.pop(place)[2]}{old[len(body) :]}"
     if left and out and out[-1][-1] not in "\r\n":
         out[-1] += end

@@ -312,7 +312,9 @@ class BackupServers:
 class SNMP:
     """`[SNMP]`: the question that shows which phone is asking."""
 
-    use_snmp: bool = _theirs("UseSNMP", v.FLAG, "1", "ask a phone by SNMP before user data moves over FTP")
+    use_snmp: bool = _theirs(
+        "UseSNMP", v.FLAG, "1", "ask phones by SNMP who they are before their user data moves"
+    )
     command: str = _theirs("Command", v.TEXT, "", "obsolete, never run: the server speaks SNMP itself")
     params: str = _theirs(
         "Params", v.BLANKS, "", "read for -v and -c, where SNMPVersion and Community are absent"
@@ -330,7 +332,11 @@ class SNMP:
     snmp_timeout: float = _ours("SNMPTimeout", v.duration(0.05, 60), "1", "wait for an answer")
     snmp_retries: int = _ours("SNMPRetries", v.number(0, 10), "2", "repeats of an unanswered question")
     snmp_match: bool = _ours(
-        "SNMPMatch", v.FLAG, "1", "the extension in a name must be the one the phone answers"
+        "SNMPMatch",
+        v.FLAG,
+        "1",
+        "refuse a phone whose type is another than its address lately showed over TFTP and HTTP; "
+        "the extension in a name must be the phone's in any case",
     )
 
 

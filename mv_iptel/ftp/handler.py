@@ -11,7 +11,8 @@ from mv_iptel.ftp import data, phone, replies, superuser
 from mv_iptel.ftp.connecting import Connecting
 from mv_iptel.ftp.transfer import Asked, Listing, Transfer
 from mv_iptel.library.answers import Answer, Challenge, Keep, Reason, Refuse, Request, Serve, Verdict
-from mv_iptel.library.backups import give_back
+from mv_iptel.library.backups import give_back, kept_as
+from mv_iptel.userdata.store import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,6 +219,8 @@ class Handler(Connecting):
             refuse = result._replace(name=answer.name, phone=answer.phone)
             self._record(job, refuse, "refused", replies.line(refuse.reason))
         else:
+            if isinstance(answer, Keep) and isinstance(result, Stored):  # the superuser's are none
+                answer = kept_as(answer, result)
             self._record(job, answer, *_ENDS[data.OK])
 
     def _record(self, job: Transfer, answer: Answer, outcome: str, reply: str) -> None:

@@ -19,7 +19,7 @@ from mv_iptel.events import Notice
 from mv_iptel.http import protocol, tls
 from mv_iptel.http.protocol import ALLOW_KEPT, MAX_BODY, Asked, Incoming, ProtocolError
 from mv_iptel.http.sending import Changed, Sending
-from mv_iptel.http.upload import BODY, Asking, Skipping, Storing, Task, give_back, wrong
+from mv_iptel.http.upload import BODY, Asking, Skipping, Storing, Task, wrong
 from mv_iptel.library.answers import (
     NOBODY,
     Answer,
@@ -31,6 +31,7 @@ from mv_iptel.library.answers import (
     Request,
     Serve,
 )
+from mv_iptel.library.backups import give_back
 
 try:
     import fcntl

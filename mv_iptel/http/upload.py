@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from mv_iptel.http import protocol
 from mv_iptel.http.protocol import MAX_BODY, WRITES, Asked
-from mv_iptel.library.answers import Challenge, Keep, Reason, Refuse, Serve, Verdict
+from mv_iptel.library.answers import Challenge, Keep, Reason, Refuse, Verdict
+from mv_iptel.library.backups import give_back, kept_as
 
 if TYPE_CHECKING:
     from mv_iptel.http.connection import Connection
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
 BODY = 60.0  # for the body of a request,
 SLOWEST = 8 << 10  # and one more for so many octets of it: a slow line is waited for, a trickle is not
 LATE = 10.0  # after FTP_TimeOut; a challenge that has not ended by then never will
-
-
-def give_back(verdict: Verdict) -> None:
-    """Nobody wants it any more."""
-    if isinstance(verdict, Serve):
-        verdict.body.close()
-    elif isinstance(verdict, Keep):
-        verdict.draft.abort()
 
 
 def wrong(asked: Asked, answer: Keep | Challenge, most: int) -> Refuse | None:
@@ -229,11 +222,7 @@ class Storing:
             return None
         if isinstance(result, Refuse):
             return self._connection.proceed(self._told(result))
-        keep = self._keep
-        what = "removed" if result.removed else "the same content" if result.same else ""
-        what = "new" if result.created else what
-        detail = "; ".join(part for part in (keep.detail, what) if part)
-        return self._connection.proceed(keep._replace(detail=detail), result)
+        return self._connection.proceed(kept_as(self._keep, result), result)
 
     def _told(self, refuse: Refuse) -> Refuse:
         return refuse._replace(name=self._keep.name, phone=self._keep.phone)

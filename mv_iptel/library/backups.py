@@ -324,7 +324,7 @@ class Backups:
         if self._config.snmp.snmp_match and past is not None:
             before = class_of(past.model)
             if before and before != cls:
-                text = f"{says}, but lately {client.address} was a {past.model} over TFTP or HTTP (SNMPMatch)"
+                text = f"{says}, but lately {client.address} showed itself as a {past.model} (SNMPMatch)"
                 return asked.no(Reason.SNMP_MISMATCH, text)
         asked.step("phone", says)
         self._identity.tell(client.address, phone)
@@ -390,6 +390,13 @@ class Backups:
 
 # The class of a family whose phones told no type.
 _FAMILIES = {"96x0": "96xx", "96x1": "96xx", "96x0-sip": "96xx", "J100": "96xx", "16xx": "16xx"}
+
+
+def kept_as(keep: Keep, stored: keeping.Stored) -> Keep:
+    """The answer with what the store made of it, for the record."""
+    what = "removed" if stored.removed else "the same content" if stored.same else ""
+    what = "new" if stored.created else what
+    return keep._replace(detail="; ".join(part for part in (keep.detail, what) if part))
 
 
 def give_back(verdict: Verdict) -> None:

@@ -28,7 +28,7 @@ _AVAYA = "1.3.6.1.4.1.6889"
 
 # What an agent can do wrong, and what that is like.
 FAULTS = {
-    "slow": "answers after --delay seconds",
+    "slow": "answers late, after --delay",
     "silent": "never answers",
     "wrong": "tells another extension",
     "other": "answers with another request id",

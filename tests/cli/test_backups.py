@@ -288,9 +288,17 @@ def test_one_damaged_version_does_not_cost_the_others(site, tmp_path, target):
 
 def test_the_list_alone(site, tmp_path):
     assert site.run("export", "--csv").stdout == site.run("list", "--csv").stdout
+    assert site.run("export", "--csv", "--json").stdout == site.run("list", "--json").stdout
     site.run("export", str(tmp_path / "who.csv"), "--csv")
     assert (tmp_path / "who.csv").read_text().startswith("extension,class,file")
     assert "there already" in site.run("export", str(tmp_path / "who.csv"), "--csv", code=1).stderr
+
+
+@pytest.mark.parametrize("forgotten", ["4711", FILE])
+def test_a_forgotten_target_is_no_target(site, forgotten, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "before it" in site.run("export", forgotten, code=2).stderr
+    assert list(tmp_path.glob("*data.txt")) == [] and not (tmp_path / forgotten).exists()
 
 
 def test_copies_do_not_go_where_phones_fetch(site):
@@ -365,6 +373,8 @@ def told(daemon, *arguments, code=0):
 def test_what_phones_store_is_seen_compared_and_restored(served):
     assert ask(served, "PUT", FILE, FIRST)[0] == 201 and ask(served, "PUT", FILE, SECOND)[0] == 204
     assert "speed dial 1: Anna 201 -> Anna 202" in told(served, "backups", "diff", "4711")
+    number = served.event(event="finished", op="store", name=FILE, bytes=len(SECOND))["id"]
+    assert f"{FILE} --protocol http --method PUT" in told(served, "why", str(number))
     said = told(served, "backups", "show", "4711")
     assert "from 127.0.0.1 over http, nothing had to be shown" in said
     old = json.loads(told(served, "backups", "show", "4711", "--json"))[0]["versions"][1]["id"]

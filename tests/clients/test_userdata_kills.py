@@ -79,7 +79,11 @@ def test_killed_while_phones_store(tmp_path, count, evidence):
             planted.write_bytes(b"half of")
         with daemon:
             look(savers, daemon.home)
+            planted.write_bytes(
+                b"half of"
+            )  # the start has removed it: nobody gets it while it is there, either
             assert_not_served(daemon, [planted, *parts])
+            planted.unlink()
             threads = in_parallel(savers)
             before = [saver.acknowledged for saver in savers]
             wait_for("every phone again", lambda: all(
