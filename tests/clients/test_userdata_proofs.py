@@ -69,11 +69,11 @@ def assert_in_order(found: list[tuple[str, str]], home: Home, name: str, reply: 
     folder, versions = home.ftp_data, home.var / "versions" / name
     aside = re.escape(f"{folder}/.{name}.") + r"[0-9a-f]{8}\.part"
     steps = (
-        ("the file is synced", "fsync|fdatasync", rf"\d+<{aside}>\) = 0"),
-        *(("the old one is a version", "fsync|fdatasync", rf"\d+<{re.escape(str(versions))}>\) = 0"),)
+        ("the file is synced", "fsync|fdatasync", rf"\d+<{aside}>\) += 0"),
+        *(("the old one is a version", "fsync|fdatasync", rf"\d+<{re.escape(str(versions))}>\) += 0"),)
         * again,
         ("it takes its place", "rename|renameat|renameat2", rf'{aside}".*{re.escape(f"{folder}/{name}")}"'),
-        ("the directory is synced", "fsync|fdatasync", rf"\d+<{re.escape(str(folder))}>\) = 0"),
+        ("the directory is synced", "fsync|fdatasync", rf"\d+<{re.escape(str(folder))}>\) += 0"),
         ("it is acknowledged", "sendto|sendmsg|write|writev", rf'"{reply}'),
     )
     place = 0
