@@ -127,7 +127,7 @@ def rows_of(config: Config, chosen: tuple[str, ...] = ()) -> list[dict[str, Any]
                 "password": held.name in pins,
             }
         )  # fmt: skip
-    return rows
+    return sorted(rows, key=lambda row: (len(row["extension"]), row["file"]))  # 4711 before 20001
 
 
 def write_table(rows: list[dict[str, Any]], out: TextIO) -> None:

@@ -85,7 +85,7 @@ def list_backups(home: Home, as_json: bool, ext: tuple[str, ...], as_csv: bool) 
         for row in rows:
             what = "deleted" if row["size"] is None else size(row["size"])
             tone = "" if row["size"] else "yellow"
-            who = plain(row["model"] or mac(row["mac"]))
+            who = "restored" if row["op"] == "restore" else plain(row["model"] or mac(row["mac"]))
             table.add_row(
                 row["extension"] or "-", row["class"], Text(what, tone), day(row["since"])[:10],
                 day(row["changed"])[:16], who or "-", plain(row["address"]), count(row["versions"]),

@@ -97,6 +97,11 @@ def test_who_has_data_and_since_when(site):
     assert row["password"] is False
 
 
+def test_the_list_counts_as_people_do(site):
+    site.store("20001_4620data.txt", b"x")
+    assert [row["extension"] for row in json.loads(site.run("list", "--json").stdout)][-1] == "20001"
+
+
 def test_the_list_as_csv_holds_no_formula(site):
     heads, *rows = csv.reader(io.StringIO(site.run("list", "--csv").stdout))
     told = [dict(zip(heads, row, strict=True)) for row in rows]
@@ -205,6 +210,7 @@ def test_an_earlier_version_becomes_current_and_what_it_replaces_a_version(site)
     assert len(kept) == 1 and versions.read(site.config(), FILE, kept[0]) == SECOND
     assert versions.changes(site.config(), FILE)[-1].how == "restore"
     assert "restored by the administrator" in site.run("show", "4711").stdout
+    assert "  restored  " in site.run("list", "4711").stdout
     assert "already" in site.run("restore", FILE, old[-8:]).stdout
 
 
