@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -159,13 +159,13 @@ def _pass(handset: Handset, servers: Servers, firmware: str) -> Play:
         except StopIteration as stop:
             ended = stop.value.text
             break
-        if family.software_first and _wanted(evaluation, handset, firmware):
+        if family.software_first and ordered(evaluation, handset, firmware):
             break  # the settings come in the pass that has nothing to load
         got = yield Fetch(server, servers.path(ask.name), "settings", ask.file, ask.line, agent=agent)
         answer = got.data if got.result == "ok" else None
 
     outcome = Booted(False, "", handset, evaluation.parameters, evaluation.trace)
-    wanted = _wanted(evaluation, handset, firmware)
+    wanted = ordered(evaluation, handset, firmware)
     for named in wanted:
         source = f" ({named.file}:{named.line})" if named.file else ""
         told = f"{named.name} {named.value}{source}"
@@ -179,14 +179,14 @@ def _pass(handset: Handset, servers: Servers, firmware: str) -> Play:
         else:
             return outcome
     if wanted:
-        outcome.handset = _flashed(handset, wanted, evaluation)
+        outcome.handset = flashed(handset, wanted, evaluation)
         outcome.why = "restarts with " + " and ".join(named.value for named in wanted)
         return outcome
 
     if not any(had for _, had in evaluation.files[1:]):
         outcome.why = f"no settings file was read after {script}: {ended}"
         return outcome
-    for name, named in _named_files(family, evaluation).items():
+    for name, named in named_files(family, evaluation.parameters).items():
         yield Fetch(server, servers.path(name), "file", named.file, named.line, keep=False, agent=agent)
     outcome.ready = True
     outcome.why = f"ready, runs {handset.runs or 'what it had'}"
@@ -209,7 +209,7 @@ def _first(
     return detail
 
 
-def _wanted(evaluation: Evaluation, handset: Handset, firmware: str) -> list[Assignment]:
+def ordered(evaluation: Evaluation, handset: Handset, firmware: str) -> list[Assignment]:
     """Software that the script orders and the phone does not run; the kernel before the application."""
     found = []
     root = evaluation.parameters.get("RFSNAME")
@@ -224,7 +224,7 @@ def _wanted(evaluation: Evaluation, handset: Handset, firmware: str) -> list[Ass
     return found
 
 
-def _flashed(handset: Handset, loaded: list[Assignment], evaluation: Evaluation) -> Handset:
+def flashed(handset: Handset, loaded: list[Assignment], evaluation: Evaluation) -> Handset:
     """The phone after it saved these files."""
     for named in loaded:
         tested = evaluation.compared.get("BOOTNAME", [])
@@ -240,11 +240,11 @@ def _flashed(handset: Handset, loaded: list[Assignment], evaluation: Evaluation)
     return handset
 
 
-def _named_files(family: Family, evaluation: Evaluation) -> dict[str, Assignment]:
+def named_files(family: Family, parameters: Mapping[str, Assignment]) -> dict[str, Assignment]:
     """Languages, screen savers, certificates and so on, each with the line that names it."""
     found: dict[str, Assignment] = {}
     for parameter in family.files:
-        named = evaluation.parameters.get(parameter)
+        named = parameters.get(parameter)
         if named is None:
             continue
         names = [name for name in named.value.split(",") if name]
