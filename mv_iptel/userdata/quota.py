@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mv_iptel.config import Config
 
 CLASSES = ("4610", "4620", "96xx", "16xx", "9610")
+NAMES = 200_000  # more than any site has users: empty files cost no octets, but memory, inodes and folders
 
 
 class Tally(NamedTuple):
@@ -125,7 +126,10 @@ class Ledger:
 
         The older contents of its extension may give way to it, those of others may not.
         """
-        if not size:  # a removal makes room
+        if self.of(kept.file).current < 0 and len(self._names) >= NAMES and kept.file not in self._names:
+            yield Refuse(Reason.QUOTA, f"{NAMES} names are kept, and {kept.file} would be one more")
+            return
+        if not size:  # a removal makes room, and an empty file needs none
             yield None
             return
         settings = self.config.settings

@@ -49,6 +49,18 @@ def test_the_oldest_versions_give_way(limited):
     assert "extension 1234" in told.text  # once, though it happened twice
 
 
+def test_empty_files_without_number_are_refused(limited, monkeypatch):
+    """Nothing is weighed where nothing is kept, so names are counted."""
+    monkeypatch.setattr("mv_iptel.userdata.quota.NAMES", 2)
+    shelf = limited()
+    assert all(isinstance(shelf.put(b"", name), Stored) for name in (NAME, OTHER))
+    refuse = shelf.put(b"", STRANGER)
+    assert refuse.reason is Reason.QUOTA and shelf.current(STRANGER) is None
+    assert isinstance(shelf.put(b"as before"), Stored)  # who is known goes on
+    assert isinstance(shelf.remove(), Stored)
+    assert isinstance(shelf.put(b"again"), Stored)
+
+
 def test_other_names_of_the_extension_count_and_give_way(limited):
     shelf = limited(quota_per_extension=1000)
     shelf.put(b"a" * 300, OTHER)
