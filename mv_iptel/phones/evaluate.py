@@ -12,7 +12,12 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mv_iptel.phones.script import Script, Statement, parse
+from mv_iptel.phones.script import Script, Statement, ascii_upper, parse
+
+# Limits of our own, so that hostile files end: no phone is known to have them.
+READS = 100  # files, where GET comes back
+JUMPS_BACK = 100  # in one script
+SHOWN = 60  # characters of a value in the trace's remarks
 
 _SUBSTITUTED = re.compile(r"\$(MACADDR_UPPER|MACADDR|SERIALNO|MODEL4)", re.I)
 
@@ -24,10 +29,16 @@ class Switches:
     get_failure     "continue" with the next line, or "stop" (the 4600 guide of 2002/3)
     get_returns     whether a phone comes back after a GET that succeeded (no source says so)
     search          "forward" from the jump only, or "whole" file
-    compare         SEQ "folded" or "exact"
+    compare         SEQ "folded" (of the letters a to z) or "exact"
     tags            tag names "exact" or "folded"
     inline_comment  text behind a quoted value: "stripped", or the SET is "refused"
+    add             ADD has no effect ("ignored"), or is "set" like SET
+    mac             a MAC in SEQ is equal in "any" spelling, only "plain", or only with "colons"
+    substitution    variables stand for something in "any" value, or only in values of "listed" settings
     nesting         how many files may follow one another by GET
+    file_names      what GET takes as a name, as a regular expression; anything if empty
+    name_limit      characters of a name, beyond which SET is ignored; 0 for no limit
+    value_limit     the same for a value
     """
 
     get_failure: str = "continue"
@@ -36,10 +47,18 @@ class Switches:
     compare: str = "folded"
     tags: str = "exact"
     inline_comment: str = "stripped"
+    add: str = "ignored"
+    mac: str = "any"
+    substitution: str = "any"
     nesting: int = 10
+    file_names: str = ""
+    name_limit: int = 0
+    value_limit: int = 0
 
 
 DEFAULT = Switches()
+# Settings whose description says that variables are replaced in their values.
+LISTED = frozenset({"HTTPDIR", "TLSDIR", "MYCERTCN", "SCEPPASSWORD", "PKCS12URL", "NVVPNUSER"})
 
 
 class Assignment(NamedTuple):
@@ -95,7 +114,7 @@ class Evaluation:
         switches: Switches = DEFAULT,
         identity: Mapping[str, str] | None = None,
     ):
-        self.variables = {name.upper(): value for name, value in variables.items()}
+        self.variables = {ascii_upper(name): value for name, value in variables.items()}
         self.identity = self.variables if identity is None else identity
         self.switches = switches
         self._whole = switches.search == "whole"
@@ -105,6 +124,8 @@ class Evaluation:
         self.assignments: list[Assignment] = []  # every SET that took effect, in order
         self.parameters: dict[str, Assignment] = {}  # the last one of each name
         self.compared: dict[str, list[str]] = {}  # variable -> strings it was compared with
+        self._read = 0  # files
+        self._state = 0  # a fingerprint of the parameters: the same again at the same jump is a loop
 
     def value(self, name: str, default: str = "") -> str:
         """The final value of a parameter, or `default`."""
@@ -112,7 +133,14 @@ class Evaluation:
         return default if found is None else found.value
 
     def substitute(self, text: str, parameter: str = "") -> str:
-        """Put the phone's MAC, serial number and model where the text names them; other `$` are literal."""
+        """Put the phone's MAC, serial number and model where the text names them; other `$` are literal.
+
+        In a file's name (no parameter) always, in a value as `Switches.substitution` says.
+        """
+        if "$" not in text or (
+            parameter and self.switches.substitution == "listed" and parameter not in LISTED
+        ):
+            return text
 
         def replacement(match: re.Match[str]) -> str:
             name = match[1].upper()
@@ -123,7 +151,7 @@ class Evaluation:
                 return match[0] if mac is None else mac.upper() if upper else mac.lower()
             return self.identity.get(name, match[0])
 
-        return _SUBSTITUTED.sub(replacement, text) if "$" in text else text
+        return _SUBSTITUTED.sub(replacement, text)
 
     def run(self, name: str) -> Generator[Ask, bytes | Script | None, Ended]:
         """Fetch `name` and interpret it to the end."""
@@ -141,6 +169,7 @@ class Evaluation:
                 ended = outcome
                 if ended.why not in ("end", "no-tag", "get-failed"):
                     break
+                chain.pop()  # back in the script that named it, if phones come back
                 continue
             following, resume = outcome
             chain.append(following.name.casefold())
@@ -154,8 +183,10 @@ class Evaluation:
     ) -> Generator[Ask, bytes | Script | None, Ended | tuple[Script, int]]:
         """From one statement on: to the end, or to a GET that brings another script."""
         statements = script.statements
-        backward: set[int] = set()
-        budget = 4 * len(statements) + 100  # bounds a hostile file in "whole" search
+        if script.fault and index == 0:
+            self.trace.append(Step(script.name, 1, "fault", "", script.fault))
+        backward: set[tuple[int, int]] = set()
+        budget = 4 * len(statements) + 1000  # bounds a hostile file in "whole" search
         while index < len(statements):
             statement = statements[index]
             budget -= 1
@@ -178,8 +209,7 @@ class Evaluation:
                 case "tag":
                     self._note(script, statement, f"# {statement.tag}", "tag")
                 case "add":
-                    text = f"ADD {statement.name} {statement.value}"
-                    self._note(script, statement, text, "no known effect")
+                    self._set(script, statement)
                 case "broken":
                     self._note(script, statement, statement.name, f"ignored: {statement.note}")
             if target < 0:
@@ -191,26 +221,43 @@ class Evaluation:
                 self._note(script, statement, f"GOTO {statement.tag}", text)
                 return Ended("no-tag", script.name, statement.line, text)
             if place <= index:
-                if index in backward or budget < 0:
+                # With the same parameters at the same jump everything happens again.
+                visit = (index, self._state)
+                if visit in backward or len(backward) == JUMPS_BACK or budget < 0:
                     text = f"the jump back to '# {statement.tag}' never ends"
                     self._note(script, statement, f"GOTO {statement.tag}", text)
                     return Ended("goto-loop", script.name, statement.line, text)
-                backward.add(index)
+                backward.add(visit)
             index = place
         return Ended("end", script.name, script.lines, "end of file")
 
     def _set(self, script: Script, statement: Statement) -> None:
-        name, text = statement.name, f"SET {statement.name} {statement.value}"
-        if statement.rest and self.switches.inline_comment == "refused":
-            self._note(script, statement, text, f"ignored: {statement.note}")
+        name, text = statement.name, f"{statement.kind.upper()} {statement.name} {statement.value}"
+        why = self._refused(statement)
+        if why:
+            self._note(script, statement, text, why)
             return
         value = self.substitute(statement.value, name)
         old = self.parameters.get(name)
         made = Assignment(name, value, script.name, statement.line)
         self.assignments.append(made)
         self.parameters[name] = made
-        effect = "set" if old is None else f"set again, was {old.value!r} from {old.file}:{old.line}"
+        self._state ^= hash((name, value)) ^ (hash((name, old.value)) if old else 0)
+        effect = "set" if old is None else f"set again, was {_short(old.value)} from {old.file}:{old.line}"
         self._note(script, statement, text, effect)
+
+    def _refused(self, statement: Statement) -> str:
+        """Why a SET changes nothing, or an empty string."""
+        switches = self.switches
+        if statement.kind == "add" and switches.add != "set":
+            return "no known effect"
+        if statement.rest and switches.inline_comment == "refused":
+            return f"ignored: {statement.note}"
+        if switches.name_limit and len(statement.name) > switches.name_limit:
+            return f"ignored: the name has more than {switches.name_limit} characters"
+        if switches.value_limit and len(statement.value) > switches.value_limit:
+            return f"ignored: the value has more than {switches.value_limit} characters"
+        return ""
 
     def _holds(self, script: Script, statement: Statement) -> bool:
         """Whether the condition is true. What the phone is goes before what a script set."""
@@ -223,9 +270,23 @@ class Evaluation:
         if have is None:
             self._note(script, statement, text, f"ignored: this phone does not know ${name}")
             return False
-        equal = have == wanted or (self.switches.compare == "folded" and have.casefold() == wanted.casefold())
-        self._note(script, statement, text, "true, jumps" if equal else f"false, it is {have!r}")
+        equal = self._equal(name, have, wanted)
+        self._note(script, statement, text, "true, jumps" if equal else f"false, it is {_short(have)}")
         return equal
+
+    def _equal(self, name: str, have: str, wanted: str) -> bool:
+        """SEQ. Case is that of the letters a to z, so that unequal lengths need no look at a long value."""
+        if name == "MACADDR" and self.switches.mac != "plain":
+            have = _plain_mac(have)
+            if self.switches.mac == "colons":
+                have = ":".join(have[at : at + 2] for at in range(0, len(have), 2))
+            else:
+                wanted = _plain_mac(wanted)
+        if len(have) != len(wanted):
+            return False
+        return have == wanted or (
+            self.switches.compare == "folded" and ascii_upper(have) == ascii_upper(wanted)
+        )
 
     def _get(
         self, script: Script, statement: Statement, chain: list[str]
@@ -233,6 +294,11 @@ class Evaluation:
         """The script that GET brings, None to go on with the next line, or the end."""
         name = self.substitute(statement.name)
         text, line = f"GET {name}", statement.line
+        # Judged as written: whatever stands for a variable is harmless.
+        plain = _SUBSTITUTED.sub("0" * 12, statement.name)
+        if self.switches.file_names and not re.fullmatch(self.switches.file_names, plain, re.A):
+            self._note(script, statement, text, "ignored: this phone takes no such file name")
+            return None
         if name.casefold() in chain:
             told = f"{name} is already being read: a GET loop"
             self._note(script, statement, text, told)
@@ -241,9 +307,14 @@ class Evaluation:
             told = f"more than {self.switches.nesting} files follow one another"
             self._note(script, statement, text, told)
             return Ended("nesting", script.name, line, told)
+        if self._read >= READS:
+            told = f"more than {READS} files were read"
+            self._note(script, statement, text, told)
+            return Ended("nesting", script.name, line, told)
         data = yield Ask(name, script.name, line)
         self.files.append((name, data is not None))
         if data is not None:
+            self._read += 1
             self._note(script, statement, text, "read")
             return _script(name, data)
         if self.switches.get_failure == "stop":
@@ -258,3 +329,12 @@ class Evaluation:
 
 def _script(name: str, data: bytes | Script) -> Script:
     return data if isinstance(data, Script) else parse(name, data)
+
+
+def _short(value: str) -> str:
+    """For a remark: a value may be a megabyte, and a hundred thousand lines may be compared with it."""
+    return repr(value) if len(value) <= SHOWN else f"{value[:SHOWN]!r}..."
+
+
+def _plain_mac(text: str) -> str:
+    return text.replace(":", "").replace("-", "") if len(text) < 2 * 17 else text

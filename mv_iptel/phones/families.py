@@ -55,6 +55,11 @@ _9600 = ("BOOTNAME", "APPNAME", "GROUP", "MODEL", "MODEL4", "MACADDR", "SIG", "V
 _96X1 = ("GROUP", "MODEL", "MODEL4", "MACADDR", "SIG_IN_USE", "VPNACTIVE", "HWVERS")
 _1600 = ("BOOTNAME", "GROUP", "MODEL4")
 _J100 = ("APPNAME_IN_USE", "GROUP", "MODEL", "MODEL4", "MACADDR", "SIG_IN_USE", "HWVERS")
+# IPADD and SUBNET are the phone's own, MODEL6 such as K175CW, GEN the hardware's generation: known only
+# where a handset is given them.
+_VANTAGE = ("GROUP", "MODEL", "MODEL4", "MODEL6", "MACADDR", "IPADD", "SUBNET", "GEN")
+# What the interface specification of the 96x1 says of names, values and files.
+_LIMITED = Switches(file_names=r"[0-9A-Za-z._-]{1,50}", name_limit=30, value_limit=255)
 
 FAMILIES = {
     family.name: family
@@ -68,7 +73,8 @@ FAMILIES = {
         Family("96x0", ("96xxupgrade.txt",), "H323", variables=_9600),
         Family("96x0-sip", ("96xxupgrade.txt",), "SIP", secure_software=True, variables=_9600,
                files=_SIP_FILES),
-        Family("96x1", ("96x1Hupgrade.txt",), "H323", variables=_96X1, checks_name=False),
+        Family("96x1", ("96x1Hupgrade.txt",), "H323", variables=_96X1, checks_name=False,
+               switches=_LIMITED),
         Family("96x1-sip", ("96x1Supgrade.txt",), "SIP", secure_software=True, variables=_96X1,
                files=_SIP_FILES),
         # Early notes spell it 1600upgrade.txt.
@@ -80,7 +86,7 @@ FAMILIES = {
         # A conference phone with 96x1 software. No source names its script: spelled as its sisters' are.
         Family("B189", ("B189Hupgrade.txt",), "H323", variables=_96X1, checks_name=False),
         Family("K1xx", ("K1xxSupgrade.txt",), "SIP", protocol="http", software_first=True,
-               secure_software=True, variables=("GROUP", "MODEL", "MODEL4", "MACADDR"), files=_SIP_FILES),
+               secure_software=True, variables=_VANTAGE, files=_SIP_FILES),
     )
 }  # fmt: skip
 
@@ -131,6 +137,8 @@ class Handset:
     boot: str = ""  # boot file in flash
     agent: str = ""  # User-Agent instead of the family's
     hwvers: str = "1"
+    # What scripts may test besides, or instead: (("VPNACTIVE", "1"), ("MODEL", "9640D02L")).
+    facts: tuple[tuple[str, str], ...] = ()
 
     @property
     def family(self) -> Family:
@@ -166,8 +174,9 @@ class Handset:
             "VPNACTIVE": "0",
             "SHA2CAPABLE": "1",
             "HWVERS": self.hwvers,
+            **dict(self.facts),
         }
-        return {name: everything[name] for name in family.variables}
+        return {name: everything[name] for name in family.variables if name in everything}
 
 
 def version_of(name: str) -> str:

@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from mv_iptel.phones import languages
+
 KEYWORDS = frozenset({"SET", "IF", "GOTO", "GET", "ADD"})
 BLANKS = " \t"
+_ACTS = frozenset({"set", "if", "goto", "get", "add"})
 # The 32 bytes that Latin-1 and cp1252 read differently; five of them are undefined in cp1252 and stay.
 _CP1252 = {
     code: bytes([code]).decode("cp1252")
@@ -34,7 +37,8 @@ _ENTRY = re.compile(
 )
 _RUN = re.compile(r"[ \t]+")
 _CONDITION = re.compile(
-    r'IF[ \t]+\$([^ \t]+)[ \t]+SEQ[ \t]+("[^"]*"|[^ \t"][^ \t]*)[ \t]+GOTO[ \t]+([^ \t]+)(.*)', re.I | re.S
+    r'IF[ \t]+\$([^ \t]+)[ \t]+SEQ[ \t]+("[^"]*"|[^ \t"][^ \t]*)[ \t]+GOTO[ \t]+([^ \t]+)(.*)',
+    re.I | re.S | re.A,
 )
 
 
@@ -82,11 +86,30 @@ class Script:
 
 
 def decode(data: bytes) -> str:
-    """Text of any bytes: UTF-8 where it is valid, else cp1252, as Windows editors write it."""
+    """Text of any bytes: UTF-8 where it is valid, else cp1252, as Windows editors write it.
+
+    Line by line where the file as a whole is not valid: two editors leave two encodings.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "\n".join(_line(line) for line in data.split(b"\n"))
+
+
+def _line(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data.decode("latin-1").translate(_CP1252)
+
+
+def ascii_upper(text: str) -> str:
+    """Capitals as the phones make them: of the letters a to z only."""
+    return (
+        text.upper()
+        if text.isascii()
+        else text.encode("utf-8", "surrogatepass").upper().decode("utf-8", "surrogatepass")
+    )
 
 
 def parse(name: str, data: bytes) -> Script:
@@ -96,6 +119,8 @@ def parse(name: str, data: bytes) -> Script:
         fault = "the file is saved as UTF-16, which no phone reads; save it as plain text (ANSI or ASCII)"
     elif b"\0" in data[:4096]:
         fault = "the file holds NUL bytes, so it is no text"
+    elif b"\n" not in data and data.rstrip(b"\r").count(b"\r") > 1:
+        fault = "its lines end with CR alone, so that phones see a single line; save it with CR LF or LF"
     lines = decode(data).split("\n")
     if lines and not lines[-1]:
         lines.pop()
@@ -110,6 +135,10 @@ def parse(name: str, data: bytes) -> Script:
             tags.setdefault(statement.tag, []).append(len(statements))
             folded.setdefault(statement.tag.casefold(), []).append(len(statements))
         statements.append(statement)
+    if not fault and not any(statement.kind in _ACTS for statement in statements):
+        language = languages.found(lines)
+        if language is not languages.SCRIPT:
+            fault = f"no line of it is for phones that read scripts: it is {language.says}"
     return Script(name, tuple(statements), len(lines), fault, tags, folded)
 
 
@@ -123,11 +152,11 @@ def _statement(line: int, text: str) -> Statement | None:
             return Statement(line, "tag", tag=text[2:])
         return None
     if text[0] in BLANKS:
-        if _cut(text.lstrip(BLANKS))[0].upper() in KEYWORDS:
+        if ascii_upper(_cut(text.lstrip(BLANKS))[0]) in KEYWORDS:
             return Statement(line, "comment", note="leading blanks make this line a comment")
         return None
     word, rest = _cut(text)
-    keyword = word.upper()
+    keyword = ascii_upper(word)
     if keyword not in KEYWORDS:
         if text[0] == "\ufeff":
             return Statement(line, "comment", note="a byte-order mark makes this line a comment")
@@ -155,7 +184,7 @@ def _assignment(line: int, kind: str, rest: str) -> Statement:
     name, value = _cut(rest)
     if not name:
         return Statement(line, "broken", note=f"{kind.upper()} names nothing")
-    name = name.upper()
+    name = ascii_upper(name)
     if not value:
         return Statement(line, "broken", name=name, note=f"{kind.upper()} without a value")
     if value[0] in _CURLY:
@@ -177,7 +206,7 @@ def _condition(line: int, text: str) -> Statement:
     more = more.strip(BLANKS)
     if value[0] == '"':
         value = value[1:-1]
-    return Statement(line, "if", name.upper(), value, tag, "text after the tag" if more else "", more)
+    return Statement(line, "if", ascii_upper(name), value, tag, "text after the tag" if more else "", more)
 
 
 def _cut(text: str) -> tuple[str, str]:
