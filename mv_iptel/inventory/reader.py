@@ -152,6 +152,13 @@ class Reader:
             "WHERE phones.key = ? ORDER BY addresses.last_seen DESC LIMIT 50", mac)  # fmt: skip
         return [row["address"] for row in rows]
 
+    def upgrade_scripts(self) -> dict[str, str]:
+        """The upgrade script that each phone got last, by the phone's key."""
+        rows = self._ask(
+            "SELECT phones.key, files.name FROM files JOIN phones ON phones.id = files.phone "
+            "WHERE files.name LIKE '%upgrade.___' ORDER BY files.last_seen")  # fmt: skip
+        return {row["key"]: row["name"] for row in rows}
+
     def recent(self, now: float) -> list[dict[str, Any]]:
         """What each address showed within 15 minutes before `now`, oldest first.
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from mv_iptel.phones.effects import Effects
 from mv_iptel.phones.evaluate import Assignment
-from mv_iptel.phones.parameters import Parameter, known, nearest
+from mv_iptel.phones.parameters import known, nearest, takes
 
 # The worst first.
 KINDS = ("script", "settings", "loop", "firmware", "cut-short", "file")
@@ -69,7 +69,13 @@ def difference(old: Effects, new: Effects) -> Difference:
     before, after = list(troubles(old)), list(troubles(new))
     had, has = {each[:2] for each in before}, {each[:2] for each in after}
     breaks = tuple(each for each in after if each[:2] not in had)
-    mends = tuple(each for each in before if each[:2] not in has)
+    # A file that nothing names any more is no gain.
+    gets = {asked.name.casefold() for asked in new.asked if asked.had}
+    mends = tuple(
+        each
+        for each in before
+        if each[:2] not in has and (each.kind != "file" or each.key.partition(" ")[2] in gets)
+    )
     if any(each.kind in ("script", "settings") for each in (*breaks, *mends)):
         return Difference(breaks, mends)
     return Difference(breaks, mends, tuple(_changes(old, new)))
@@ -119,7 +125,9 @@ def _changes(old: Effects, new: Effects) -> Iterator[tuple[Change, Lines]]:
         one, other = old.ignored.get(name), new.ignored.get(name)
         before, after = one and one.made, other and other.made
         if _text(before) != _text(after):
-            why = (other or one).why if other or one else ""
+            row = known(name)
+            does_not = row is not None and takes(row, new.family.name) == "no"
+            why = "" if does_not or not (other or one) else (other or one).why
             change = Change("ignored", name, _text(before), _text(after), bool(before), bool(after), why)
             yield change, Lines(_line(before), _line(after))
     for name in sorted(new.rejected):
@@ -127,7 +135,9 @@ def _changes(old: Effects, new: Effects) -> Iterator[tuple[Change, Lines]]:
         for each in new.rejected[name]:
             if each.made.value not in known_before:
                 keeps = new.value(name)
-                change = Change("rejected", name, keeps, each.made.value, name in new.parameters, True, each.why)
+                change = Change(
+                    "rejected", name, keeps, each.made.value, name in new.parameters, True, each.why
+                )
                 yield change, Lines(None, _line(each.made))
 
 

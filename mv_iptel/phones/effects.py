@@ -6,7 +6,7 @@ its check leaves the old one, a setting that the family does not know does nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -15,13 +15,20 @@ from mv_iptel.phones.boot import PASSES, flashed, named_files, ordered
 from mv_iptel.phones.evaluate import Assignment, Ended, Evaluation, Step, Switches
 from mv_iptel.phones.families import Family, Handset
 from mv_iptel.phones.parameters import Name, Parameter, known, spelling, takes
+from mv_iptel.phones.script import Script
 from mv_iptel.phones.served import Served
 from mv_iptel.phones.values import Problem
 
 # A phone whose MAC nobody told. The mark stands in for it in values and names, in either letter case.
 _MARK = "\ue000"
 ANYONE = _MARK + "m"
-_SHOWN = ((f"S{_MARK}M", "$SERIALNO"), (f"{_MARK}m", "$MACADDR"), (f"{_MARK}M", "$MACADDR_UPPER"))
+_MODEL4 = _MARK + "4"
+_SHOWN = ((f"S{_MARK}M", "$SERIALNO"), (ANYONE, "$MACADDR"), (ANYONE.upper(), "$MACADDR_UPPER"),
+          (_MODEL4, "$MODEL4"))  # fmt: skip
+
+
+# Variables for what scripts have put into flash: phones that take the same way have the same there.
+_IN_FLASH = frozenset({"BOOTNAME", "APPNAME", "APPNAME_IN_USE"})
 
 
 class Asked(NamedTuple):
@@ -64,11 +71,12 @@ class Effects:
     ignored: dict[str, Rejected] = field(default_factory=dict)
     profiled: dict[str, str] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
-    ended: Ended = Ended("no-file", "", 0, "")
+    ended: Ended = field(default_factory=lambda: Ended("no-file", "", 0, ""))
     restless: bool = False  # it restarts for ever
     trace: list[Step] = field(default_factory=list)
+    scripts: list[Script] = field(default_factory=list)  # what it read
     compared: dict[str, set[str]] = field(default_factory=dict)  # variable -> what it was compared with
-    templates: set[str] = field(default_factory=set)  # names asked for that the phone's MAC is part of
+    templates: set[str] = field(default_factory=set)  # names asked for that hold the phone's MAC or model
 
     @property
     def missing(self) -> list[Asked]:
@@ -99,8 +107,8 @@ def effects(
 ) -> Effects:
     """Play one phone over these files.
 
-    `symbolic` leaves $MACADDR and $SERIALNO in values as they are written, so that phones which differ
-    in nothing else end up equal; files are still asked for by the phone's own names.
+    `symbolic` leaves $MACADDR, $SERIALNO and $MODEL4 in values as they are written, so that phones which
+    differ in nothing else end up equal; files are still asked for by the phone's own names.
     """
     served = files if isinstance(files, Served) else Served.memory(files)
     family = handset.family
@@ -118,8 +126,9 @@ def effects(
         if not wanted:
             break
         for named in wanted:
-            had = not served.whole or any(served.has(place, named.value) for place in _software(found))
-            asked = Asked(_concrete(named.value, handset), named.file, named.line, had, "software", named.name)
+            name = _own(named.value, handset)
+            had = not served.whole or any(served.has(place, name) for place in _software(found))
+            asked = Asked(_shown(name), named.file, named.line, had, "software", named.name)
             software.setdefault(named.value.casefold(), asked)
         # Without its firmware a phone gets no further; what it would have with it is still worth saying.
         found.handset = flashed(found.handset, wanted, evaluation)
@@ -128,7 +137,8 @@ def effects(
     found.asked += software.values()
     _judge(evaluation, found)
     for name, named in named_files(family, found.parameters).items():
-        had = not served.whole or served.has(protocol, _concrete(name, handset))
+        name = _own(name, handset)
+        had = not served.whole or served.has(protocol, name)
         found.asked.append(Asked(_shown(name), named.file, named.line, had, "file", named.name))
     return found
 
@@ -138,12 +148,35 @@ def anyone(handset: Handset) -> Handset:
     return replace(handset, mac=ANYONE)
 
 
-def known_by_mac(seen: Effects, served: Served, handset: Handset) -> bool:
-    """Whether these files treat this phone otherwise than `seen`, its like whose MAC nobody knows."""
-    tested = seen.compared.get("MACADDR", ())
-    if any("".join(text.split(":")).casefold() == handset.mac for text in tested):
-        return True
-    return any(served.has(seen.protocol, _concrete(name, handset)) for name in seen.templates)
+def by_mac(seen: Effects, served: Served) -> Callable[[str], bool]:
+    """Tells whether these files treat a MAC otherwise than `seen`, its like with an unknown one."""
+    tested = {"".join(text.split(":")).casefold() for text in seen.compared.get("MACADDR", ())}
+    model = seen.handset.model
+
+    def known_one(mac: str) -> bool:
+        return mac in tested or any(served.has(seen.protocol, _concrete(name, mac, model)) for name in named)
+
+    named = [name for name in seen.templates if ANYONE in name.casefold()]
+    return known_one
+
+
+def alike(seen: Effects, handset: Handset) -> bool:
+    """Whether a phone of the same family takes the very way that `seen` took, who was played symbolically.
+
+    So it is if every condition on that way comes out the same: the rest of a phone is not looked at.
+    """
+    if handset.model[:4] != seen.handset.model[:4] and any(_MODEL4 in name for name in seen.templates):
+        return False
+    theirs, ours = seen.handset.variables(), handset.variables()
+    return all(
+        theirs[name] == ours[name] or _among(theirs[name], strings) == _among(ours[name], strings)
+        for name, strings in seen.compared.items()
+        if name in ours and name not in _IN_FLASH
+    )
+
+
+def _among(value: str, strings: set[str]) -> set[str]:
+    return {text for text in strings if text.casefold() == value.casefold()}
 
 
 class Verdict(NamedTuple):
@@ -193,16 +226,18 @@ def _software(found: Effects) -> tuple[str, ...]:
 def _play(served: Served, found: Effects, switches: Switches, symbolic: bool) -> Evaluation:
     """One power-on, all scripts read."""
     handset = found.handset
-    identity = anyone(handset).identity() if symbolic else handset.identity()
+    identity = {**anyone(handset).identity(), "MODEL4": _MODEL4} if symbolic else handset.identity()
     evaluation = Evaluation(handset.variables(), switches, identity)
-    found.asked, found.templates = [], set()
+    found.asked, found.scripts, found.templates = [], [], set()
     reading = evaluation.run(found.start)
     ask = next(reading)
     while True:
         if _MARK in ask.name:
             found.templates.add(ask.name)
-        name = _concrete(ask.name, handset)
+        name = _own(ask.name, handset)
         script = served.script(found.protocol, name)
+        if script is not None:
+            found.scripts.append(script)
         kind = "settings" if ask.file else "script"
         found.asked.append(Asked(_shown(name), ask.file, ask.line, script is not None, kind))
         try:
@@ -243,13 +278,20 @@ def _judge(evaluation: Evaluation, found: Effects) -> None:
             found.profiled[one] = name
 
 
-def _concrete(name: str, handset: Handset) -> str:
-    """The name with the phone's own MAC where the mark stands."""
-    if _MARK not in name or handset.mac == ANYONE:
+def _own(name: str, handset: Handset) -> str:
+    """The name as this phone asks for it."""
+    return _concrete(name, handset.mac, handset.model)
+
+
+def _concrete(name: str, mac: str, model: str) -> str:
+    """The name with a phone's own MAC and model where their marks stand."""
+    if _MARK not in name:
         return name
-    serial = handset.identity()["SERIALNO"]
-    name = name.replace(f"S{_MARK}M", serial)
-    return name.replace(f"{_MARK}m", handset.mac.lower()).replace(f"{_MARK}M", handset.mac.upper())
+    name = name.replace(_MODEL4, model[:4])
+    if mac == ANYONE:
+        return name
+    name = name.replace(f"S{_MARK}M", f"S{mac[-8:].upper()}")
+    return name.replace(ANYONE, mac.lower()).replace(ANYONE.upper(), mac.upper())
 
 
 def _shown(text: str) -> str:

@@ -10,11 +10,9 @@ from mv_iptel.phones.effects import ANYONE, effects
 from mv_iptel.phones.families import Handset
 from mv_iptel.phones.parameters import Parameter, known
 from mv_iptel.phones.script import FIRMWARE, Script, Statement
-from mv_iptel.phones.served import Served
+from mv_iptel.phones.served import Served, stands_for
 
 _SCRIPT = re.compile(r"\.(scr|txt)$", re.I)
-_PART = re.compile(r"\$(MACADDR_UPPER|MACADDR|SERIALNO|MODEL4)", re.I)
-_FORMS = {"MACADDR": "[0-9a-f]{12}", "MACADDR_UPPER": "[0-9a-f]{12}", "SERIALNO": ".+", "MODEL4": ".{4}"}
 
 
 class Sent(NamedTuple):
@@ -53,7 +51,7 @@ def named_by(files: Served | Mapping[str, bytes], missing: str) -> list[Sent]:
 
 def _lines(script: Script, wanted: str) -> Iterable[Sent]:
     for statement in script.statements:
-        if any(_is(name, wanted) for name in _names(statement)):
+        if any(stands_for(_last(name), wanted) for name in _names(statement)):
             by = "GET" if statement.kind == "get" else statement.name
             yield Sent(script.name, statement.line, by)
 
@@ -67,15 +65,6 @@ def _names(statement: Statement) -> list[str]:
     row = known(statement.name)
     names_files = statement.name in FIRMWARE or (isinstance(row, Parameter) and row.file)
     return statement.value.split(",") if names_files else []
-
-
-def _is(name: str, wanted: str) -> bool:
-    name = name.replace("\\", "/").rpartition("/")[2]
-    if "$" not in name:
-        return name.casefold() == wanted
-    parts = _PART.split(name)  # text, variable, text, ...
-    form = "".join(_FORMS[part.upper()] if at % 2 else re.escape(part) for at, part in enumerate(parts))
-    return bool(re.fullmatch(form, wanted, re.I))
 
 
 def _last(name: str) -> str:

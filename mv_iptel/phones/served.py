@@ -1,16 +1,22 @@
-"""What servers hand out to phones: files by protocol and name, in any letter case; a script is parsed once."""
+"""What servers hand out to phones: files by protocol and name, in any letter case, each parsed once."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from mv_iptel.phones.families import FAMILIES
 from mv_iptel.phones.script import Script, parse
 
 PROTOCOLS = ("tftp", "http", "https")
 LONGEST = 16 << 20  # octets of a file that are read as a script; no settings file comes near
+
+
+_VARIABLE = re.compile(r"\$(MACADDR_UPPER|MACADDR|SERIALNO|MODEL4)", re.I)
+_FORMS = {"MACADDR": "[0-9a-f]{12}", "MACADDR_UPPER": "[0-9a-f]{12}", "SERIALNO": ".+", "MODEL4": ".{4}"}
 
 
 class Found(NamedTuple):
@@ -147,6 +153,35 @@ class Served:
                     seen.setdefault(name.casefold(), (protocol, name))
         return list(seen.values())
 
+    def with_file(self, name: str, data: bytes) -> Served:
+        """The same with another content of one file, wherever it lies; else at every top."""
+        new = Memory({name: data})
+        having = {one for one in PROTOCOLS if self.has(one, name)} or set(PROTOCOLS)
+        roots = {
+            protocol: (new, *folders) if protocol in having else folders
+            for protocol, folders in self._roots.items()
+        }
+        return Served(roots, self.start, self.whole)
+
+    def leads_to(self, name: str) -> bool:
+        """Whether a phone's upgrade script, or what that leads to, is this file or GETs it."""
+        todo = [(family.protocol, script) for family in FAMILIES.values() for script in family.scripts]
+        seen = set(todo)
+        while todo:
+            protocol, file = todo.pop()
+            script = self.script(protocol, file)
+            if script is None:
+                continue
+            if file.casefold() == name.casefold():
+                return True
+            for statement in script.statements:
+                if statement.kind == "get" and stands_for(statement.name, name):
+                    return True
+                if statement.kind == "get" and (protocol, statement.name) not in seen:
+                    seen.add((protocol, statement.name))
+                    todo.append((protocol, statement.name))
+        return False
+
     def _content(self, protocol: str, name: str) -> tuple[Script, bytes] | None:
         key = protocol, name
         if key not in self._read:
@@ -161,6 +196,44 @@ class Served:
                     script = self._parsed[shown, found.data] = parse(shown, found.data)
                 self._read[key] = script, found.data
         return self._read[key]
+
+
+def pair(old: Path, new: Path) -> tuple[Served, Served] | str:
+    """What two directories or files serve, before and after; or why they cannot be compared.
+
+    A file takes the place of its namesake in the other's directory, or, of two files, of the one that
+    phones come to from the upgrade scripts beside it. If no script leads to either, phones are taken
+    to begin with the file itself.
+    """
+    if old.is_dir() and new.is_dir():
+        return Served.directory(old), Served.directory(new)
+    if old.is_dir() or new.is_dir():
+        folder, file = (old, new) if old.is_dir() else (new, old)
+        served = Served.directory(folder)
+        if not any(served.has(protocol, file.name) for protocol in PROTOCOLS):
+            return f"{folder} has no {file.name} that {file} could stand in for"
+        changed = served.with_file(file.name, file.read_bytes())
+        return (served, changed) if old.is_dir() else (changed, served)
+    before, after = old.read_bytes(), new.read_bytes()
+    for file in (old, new):
+        served = Served.directory(file.parent)
+        if served.leads_to(file.name):
+            return served.with_file(file.name, before), served.with_file(file.name, after)
+    sides = ((old, before), (new, after))
+    first, second = (
+        Served.of(Memory({file.name: data}), Directory(file.parent), start=file.name, whole=False)
+        for file, data in sides
+    )
+    return first, second
+
+
+def stands_for(name: str, file: str) -> bool:
+    """Whether a name in a script is this file, or may be with a phone's MAC or model in it."""
+    if "$" not in name:
+        return name.casefold() == file.casefold()
+    parts = _VARIABLE.split(name)  # text, variable, text, ...
+    form = "".join(_FORMS[part.upper()] if at % 2 else re.escape(part) for at, part in enumerate(parts))
+    return bool(re.fullmatch(form, file, re.I))
 
 
 def _parts(name: str) -> list[str]:

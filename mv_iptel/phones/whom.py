@@ -5,14 +5,15 @@ Phones that nothing distinguishes are played once: fifty thousand of them are a 
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from mv_iptel.phones.differences import KINDS, Change, Difference, Lines, Trouble, difference
-from mv_iptel.phones.effects import Effects, anyone, effects, known_by_mac
-from mv_iptel.phones.families import MODELS, Handset
+from mv_iptel.phones.effects import Effects, alike, anyone, by_mac, effects
+from mv_iptel.phones.families import FAMILIES, MODELS, Handset
 from mv_iptel.phones.served import PROTOCOLS, Served
 
 _MODELS = {model.casefold(): model for model in MODELS}
@@ -71,7 +72,9 @@ class Comparison:
         return sum(self.kinds[kind] for kind in kinds)
 
 
-def compare(old: Served, new: Served, phones: Iterable[Phone], groups: Iterable[str] | None = ()) -> Comparison:
+def compare(
+    old: Served, new: Served, phones: Iterable[Phone], groups: Iterable[str] | None = ()
+) -> Comparison:
     """Judge these phones before and after.
 
     The phones of each model are also supposed to be in these `groups`; None stands for every group that
@@ -86,50 +89,59 @@ class _Comparing:
         self.found = Comparison()
         self.differences: dict[Kind, Difference] = {}
         self._same: dict[tuple[str, str], bool] = {}
-        self._signalling: dict[Kind, str] = {}
+        self._played: dict[str, list[tuple[Effects, Effects]]] = defaultdict(list)  # by family
 
     def run(self, phones: Iterable[Phone], groups: Iterable[str] | None) -> Comparison:
         everyone: dict[Phone, Counter[str]] = defaultdict(Counter)
         for phone, count in Counter(phones).items():
             everyone[phone._replace(mac="")][phone.mac] += count
-        sorts: dict[tuple[str, str], None] = {}  # model and signalling
         todo: list[Phone] = []
         for phone, macs in everyone.items():
             handset = _handset(phone)
             if handset is None:
                 self.found.strange[phone.model] += macs.total()
                 continue
-            sorts[handset.model, phone.signalling] = None
             tested = self._judge(handset, macs)
             todo += self._supposed(handset, phone, groups if groups is not None else tested)
         while todo:
             phone = todo.pop()
             handset = _handset(phone)
-            if handset is not None and Kind(handset.family.name, handset.model, phone.group) not in self.differences:
-                tested = self._judge(handset, Counter())
-                todo += self._supposed(handset, phone, tested if groups is None else ())
+            assert handset, "its model was played already"
+            if Kind(handset.family.name, handset.model, phone.group) in self.differences:
+                continue
+            tested = self._judge(handset, Counter())
+            todo += self._supposed(handset, phone, tested if groups is None else ())
         return self._gather()
 
     def _supposed(self, handset: Handset, phone: Phone, groups: Iterable[str]) -> list[Phone]:
         return [Phone(handset.model, "", group, phone.signalling) for group in groups]
 
     def _judge(self, handset: Handset, macs: Counter[str]) -> set[str]:
-        """Play one kind, and those among its phones that scripts know by their MAC; tells groups asked for."""
-        like = anyone(handset)
-        before, after = self._pair(like)
+        """Play one kind, and those of it that scripts know by MAC; tells which groups scripts ask for."""
+        before, after = self._like(anyone(handset))
         rest = macs.total()
         family = handset.family.name
-        by_mac = any(one.templates or "MACADDR" in one.compared for one in (before, after))
-        for mac, count in macs.items() if by_mac else ():
-            own = _with(handset, mac)
-            if mac and (known_by_mac(before, self.old, own) or known_by_mac(after, self.new, own)):
-                rest -= count
-                self._note(Kind(family, handset.model, handset.group, mac), count, *self._pair(own))
+        if any(one.templates or "MACADDR" in one.compared for one in (before, after)):
+            then, now = by_mac(before, self.old), by_mac(after, self.new)
+            for mac, count in macs.items():
+                if mac and (then(mac) or now(mac)):
+                    rest -= count
+                    kind = Kind(family, handset.model, handset.group, mac)
+                    self._note(kind, count, *self._pair(replace(handset, mac=mac)))
         kind = Kind(family, handset.model, handset.group)
         if rest or not macs:
             self._note(kind, rest, before, after)
         asked = before.compared.get("GROUP", set()) | after.compared.get("GROUP", set())
         return {group for group in asked if group.isascii() and group.isdigit() and int(group) <= 999}
+
+    def _like(self, handset: Handset) -> tuple[Effects, Effects]:
+        """Both outcomes, of a phone that was played already if this one would take the same way."""
+        played = self._played[handset.family.name]
+        for before, after in played:
+            if alike(before, handset) and alike(after, handset):
+                return before, after
+        played.append(self._pair(handset))
+        return played[-1]
 
     def _pair(self, handset: Handset) -> tuple[Effects, Effects]:
         before = effects(self.old, handset, symbolic=True)
@@ -166,21 +178,22 @@ class _Comparing:
 
     def _gather(self) -> Comparison:
         found = self.found
-        for name, blocks in (("breaks", found.breaks), ("mends", found.mends)):
-            kinds_of: dict[Hashable, set[Kind]] = defaultdict(set)
-            for kind, each in self.differences.items():
-                for trouble in getattr(each, name):
-                    kinds_of[trouble].add(kind)
-            blocks += self._blocks(Told(what, frozenset(kinds)) for what, kinds in kinds_of.items())
-        changed: dict[Change, set[Kind]] = defaultdict(set)
-        lines: dict[Change, set[Lines]] = defaultdict(set)
+        parts: dict[str, tuple[dict[Trouble | Change, set[Kind]], dict[Trouble | Change, set[Lines]]]]
+        parts = {name: (defaultdict(set), defaultdict(set)) for name in ("breaks", "mends", "changes")}
         for kind, each in self.differences.items():
-            for change, where in each.changes:
-                changed[change].add(kind)
-                lines[change].add(where)
-        found.changes += self._blocks(
-            Told(what, frozenset(kinds), frozenset(lines[what])) for what, kinds in changed.items()
-        )
+            for name in ("breaks", "mends"):
+                for trouble in getattr(each, name):
+                    # The same trouble comes from another line on another phone.
+                    what: Trouble | Change = trouble._replace(file="", line=0)
+                    parts[name][0][what].add(kind)
+                    place = (trouble.file, trouble.line) if trouble.file else None
+                    parts[name][1][what].add(Lines(None, place))
+            for what, where in each.changes:
+                parts["changes"][0][what].add(kind)
+                parts["changes"][1][what].add(where)
+        for name, (kinds_of, lines) in parts.items():
+            told = (Told(what, frozenset(kinds), frozenset(lines[what])) for what, kinds in kinds_of.items())
+            getattr(found, name).extend(self._blocks(told))
         return found
 
     def _blocks(self, told: Iterable[Told]) -> Iterator[Block]:
@@ -220,5 +233,25 @@ def _handset(phone: Phone) -> Handset | None:
     return handset
 
 
-def _with(handset: Handset, mac: str) -> Handset:
-    return Handset(handset.model, mac, handset.group, signalling=handset.signalling)
+_SIGNALLING: dict[str, set[str]] = defaultdict(set)  # upgrade script -> what its phones speak
+for _family in FAMILIES.values():
+    for _script in _family.scripts:
+        _SIGNALLING[_script.casefold()].add(_family.signalling)
+_LONG = re.compile(r"D\d\d[A-Z]?$", re.I)  # a 9620D01A is a 9620
+
+
+def phones_of(rows: Iterable[Mapping[str, Any]], scripts: Mapping[str, str]) -> list[Phone]:
+    """The inventory's phones. `scripts` is the upgrade script that each read last, by its key."""
+    found = []
+    for row in rows:
+        script = scripts.get(row["key"], "").replace("\\", "/").rpartition("/")[2].casefold()
+        speaks = _SIGNALLING.get(script, set())
+        if len(speaks) == 1:
+            (signalling,) = speaks
+        else:  # one script for both: the name of what it runs tells
+            signalling = "SIP" if row["runs"].upper().startswith("SIP") else ""
+        phone = Phone(_LONG.sub("", row["model"].strip()), row["mac"], "0", signalling)
+        if signalling and _handset(phone) is None:
+            phone = phone._replace(signalling="")
+        found.append(phone)
+    return found
