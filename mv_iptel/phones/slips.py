@@ -24,9 +24,9 @@ class Words:
             if abs(len(other) - len(word)) > limit or (own & ~letters).bit_count() > limit:
                 continue
             if (letters & ~own).bit_count() <= limit:
-                slips = _slips(word, other, limit)
-                if slips <= limit:
-                    near.append((slips, rank, other))
+                far = slips(word, other, limit)
+                if far <= limit:
+                    near.append((far, rank, other))
         return [other for _, _, other in sorted(near)[:count]]
 
 
@@ -40,7 +40,7 @@ def _letters(word: str) -> int:
     return bits
 
 
-def _slips(one: str, other: str, limit: int) -> int:
+def slips(one: str, other: str, limit: int) -> int:
     """Letters wrong, lacking, too many or swapped; more than `limit` if it is not worth counting on."""
     far, length = limit + 1, len(other)
     before = [far] * (length + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mv_iptel.phones.slips import Words, _slips
+from mv_iptel.phones.slips import Words, slips
 
 KNOWN = Words(
     [("HTTPSRVR", 0), ("TLSSRVR", 0), ("HTTPSRVS", 1), ("L2Q", 0), ("L2QVLAN", 0), ("SIP_CONTROLLER_LIST", 0)]
@@ -44,7 +44,7 @@ def test_nothing_is_near():
 
 @given(st.text("ABC_", max_size=12), st.text("ABC_", max_size=12), st.integers(1, 3))
 def test_counting_in_a_band_is_counting(one, other, limit):
-    assert min(_slips(one, other, limit), limit + 1) == min(plain(one, other), limit + 1)
+    assert min(slips(one, other, limit), limit + 1) == min(plain(one, other), limit + 1)
 
 
 @given(st.text("ABCDE_12", min_size=5, max_size=20), st.data())

@@ -1,0 +1,105 @@
+"""Lint: everything that is wrong or doubtful in the scripts and settings of a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mv_iptel.phones.lint import across, backups, conditions, lines, settings
+from mv_iptel.phones.lint.findings import ORDER, Finding, finding
+from mv_iptel.phones.lint.flow import walk
+from mv_iptel.phones.lint.folder import ENTRY, Folder, Site
+from mv_iptel.phones.lint.phones import Kind, Phones, strange_models
+from mv_iptel.phones.lint.text import Text
+
+
+def lint(
+    folder: Folder,
+    names: Iterable[str] | None = None,
+    site: Site | None = None,
+    kinds: Iterable[Kind] = (),
+) -> list[Finding]:
+    """Every finding about these files (all of the folder's scripts), by file and line.
+
+    `site` adds what only the server can know. `kinds` leaves only what these phones read.
+    """
+    wanted = set(folder.files if names is None else names)
+    found = [
+        finding(name, 0, "unreadable", f"cannot be read: {why}", "make it a file that the server may read")
+        for name, why in folder.faults.items()
+    ]
+    texts: dict[str, Text] = {}
+    for name, data in folder.files.items():
+        text = Text.of(name, data)
+        if text.script.fault:
+            found.append(_fault(text))
+        else:
+            texts[name] = text
+    phones = Phones(_strange(texts.values()), tuple(kinds))
+    readers = _readers(texts, folder, phones)
+    for name in wanted & texts.keys():
+        text = texts[name]
+        flow = walk(text.script, phones, readers[name])
+        own = [
+            *lines.check(text),
+            *settings.check(text, flow, phones),
+            *conditions.check(text, flow),
+            *across.check(text, folder),
+        ]
+        if kinds:
+            read = {each.line for at, each in enumerate(text.script.statements) if flow.reach[at]}
+            acts = {each.line for each in text.script.statements}
+            own = [one for one in own if one.line in read or one.line not in acts]
+        found += own
+    found += across.loops(texts, folder)
+    found += backups.check(texts, site)
+    kept = {
+        one
+        for one in found
+        if one.file in wanted or one.file in folder.faults
+        if one.file not in texts or texts[one.file].wanted(one)
+    }
+    return sorted(kept, key=lambda one: (one.file, one.line, ORDER[one.severity], one.code, one.text))
+
+
+def _fault(text: Text) -> Finding:
+    """Why nothing in the file can be read by phones."""
+    why, _, mend = text.script.fault.partition("; ")
+    if not why.startswith("no line of it"):
+        return finding(text.name, 1, "not-text", why, mend or "save it as plain text (ANSI or ASCII)")
+    asked = ENTRY.fullmatch(text.name) is not None  # phones that read scripts ask for this name
+    mend = "write a script here, or give the file the name that its own phones ask for"
+    return finding(text.name, 1, "other-language", why, mend, "error" if asked else "info")
+
+
+def _strange(texts: Iterable[Text]) -> list[str]:
+    values = (
+        each.value
+        for text in texts
+        for each in text.script.statements
+        if each.kind == "if" and each.name == "MODEL4"
+    )
+    return strange_models(dict.fromkeys(values))
+
+
+def _readers(texts: dict[str, Text], folder: Folder, phones: Phones) -> dict[str, int]:
+    """Who may read each file: what phones ask for by themselves, and what those files lead to."""
+    readers = {name: phones.first(name) if ENTRY.fullmatch(name) else 0 for name in texts}
+    leads = {
+        name: {
+            target
+            for each in text.script.statements
+            if each.kind == "get"
+            for target in folder.matching(each.name)
+            if target in texts
+        }
+        for name, text in texts.items()
+    }
+    todo = [name for name in texts if readers[name]]
+    while todo:
+        name = todo.pop()
+        for target in leads[name]:
+            both = readers[target] | readers[name]
+            if both != readers[target]:
+                readers[target] = both
+                todo.append(target)
+    return {name: who or phones.all for name, who in readers.items()}

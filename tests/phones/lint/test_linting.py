@@ -1,0 +1,98 @@
+"""Any bytes give findings; the samples and sound files give none; time grows with length only."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mv_iptel.phones.lint import CODES, Folder, Site, lint
+from mv_iptel.phones.lint.findings import ORDER
+
+DATA = Path(__file__).resolve().parents[3] / "data"
+SITE = Site(addresses=frozenset({"192.0.2.5"}))
+
+
+def told(files: dict[str, bytes], **more) -> list[tuple[str, int, str]]:
+    """(file, line, code) of every finding in these files."""
+    whole = more.pop("whole", False)
+    return [(one.file, one.line, one.code) for one in lint(Folder(files, whole=whole), **more)]
+
+
+@pytest.mark.parametrize("name", ["TFTPdata", "HTTPdata", "docs"])
+def test_every_sample_is_clean(name):
+    assert lint(Folder.read(DATA / name, whole=False)) == []
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_findings(data):
+    for one in lint(Folder({"46xxsettings.txt": data}), site=SITE):
+        assert one.code in CODES and one.severity in ORDER
+        assert one.line >= 0 and one.text and one.mend
+
+
+PIECES = st.sampled_from(
+    [b"SET ", b"IF $", b" SEQ ", b"GOTO ", b"GET ", b"# ", b"## ", b'"', b" ", b"\t", b"\n", b"\r\n", b"X", b"=",
+     b"\xe9", "“".encode(), b"\x93", b"\xc2\xa0", b"MODEL4", b"BRURI http://", b"L2QVLAN 5000", b",", b"GROUP",
+     b"46xxsettings.txt", b"APPNAME", b"SNMPADD", b"# lint: ignore no-tag", b"\xef\xbb\xbf", b"$MACADDR.txt",
+     b"MCIPADD ", b"\x0b", b"ADD ", b"set", b"FTPSRVR 192.0.2.9"]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=60).map(b"".join))
+def test_near_statements_give_findings(data):
+    files = {"46xxsettings.txt": data, "96x1Hupgrade.txt": data + b"\nGET 46xxsettings.txt"}
+    for one in lint(Folder(files), site=SITE):
+        assert one.code in CODES
+        assert one.line <= data.count(b"\n") + 2
+
+
+def test_kinds_leave_what_these_phones_read():
+    from mv_iptel.phones.lint.phones import kinds_of
+
+    data = b"IF $MODEL4 SEQ 9640 GOTO OLD\nSET L2QVLAN 9999\nGOTO END\n# OLD\nSET L2Q 9\n# END\n"
+    files = {"46xxsettings.txt": data}
+    assert told(files) == [("46xxsettings.txt", 2, "value-range"), ("46xxsettings.txt", 5, "value-range")]
+    assert told(files, kinds=kinds_of("9640")) == [("46xxsettings.txt", 5, "value-range")]
+    assert told(files, kinds=kinds_of("J179")) == [("46xxsettings.txt", 2, "value-range")]
+
+
+def big(lines: int) -> bytes:
+    """Half comments, half settings with sections and jumps, as the vendor's template with all switched on."""
+    part = (
+        b"## L2QVLAN is the identity of the voice VLAN, from 0 to 4094; see the guide of the phones for more.\r\n"
+        b"## It is taken by all of them.\r\nSET L2QVLAN 5\r\n"
+        b'SET MYCERTCN "Avaya telephone with MAC address $MACADDR"\r\nSET SNMPADD 192.0.2.1,192.0.2.2\r\n'
+        b"## SET HTTPSRVR 192.0.2.3\r\n##\r\nIF $GROUP SEQ %d GOTO G%d\r\nSET UNKNOWN%d 1\r\n# G%d\r\n"
+    )
+    return b"".join(part % ((at % 999,) + (at,) * 3) for at in range(lines // 10))
+
+
+@pytest.mark.parametrize(("lines", "seconds"), [(6_000, 0.3), (15_000, 1.5)])
+def test_time_is_linear(lines, seconds):
+    folder = Folder({"46xxsettings.txt": big(lines)})
+    lint(Folder({"46xxsettings.txt": big(100)}))  # the table is read once
+    best = 99.0
+    for _ in range(3):
+        began = time.process_time()
+        lint(folder)
+        best = min(best, time.process_time() - began)
+    assert best < 4 * seconds  # the bound itself is measured by the benchmarks; a busy machine gets some slack
+    print(lines, best)
+
+
+@pytest.mark.parametrize("line", [b"GOTO T%d\n", b"IF $GROUP SEQ 1 GOTO X%d\n", b"SET NAME%d 1\n", b"# T%d\n",
+                                  b"GOTO A\nSET L2Q 1\n# B%d\n", b"## T%d\nGOTO T%d\n", b" SET L2Q %d\n"])  # fmt: skip
+def test_no_damage_takes_more_than_linear_time(line):
+    def seconds(count: int) -> float:
+        data = b"".join(line.replace(b"%d", b"%d" % at) for at in range(count))
+        began = time.process_time()
+        lint(Folder({"46xxsettings.txt": data}))
+        return time.process_time() - began
+
+    seconds(100)
+    small, large = seconds(1_000), seconds(8_000)
+    assert large < 0.1 or large < 24 * small  # eight times the work; quadratic would be 64 times
