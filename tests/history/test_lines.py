@@ -1,0 +1,48 @@
+"""What changed between two contents, in lines."""
+
+from __future__ import annotations
+
+from mv_iptel.history.lines import Change, changes, counted, shown
+
+OLD = b"## head\r\nSET L2QVLAN 20\r\nSET PHNOL 9\r\n# END\r\n"
+
+
+def test_lines_that_came_and_went():
+    new = b"## head\nSET L2QVLAN 30\nSET PHNOL 9\nSET PHNCC 1\n# END\n"
+    found = changes(OLD, new)
+    assert found == [
+        Change("-", 2, "SET L2QVLAN 20"),
+        Change("+", 2, "SET L2QVLAN 30"),
+        Change("+", 4, "SET PHNCC 1"),
+    ]
+    assert counted(found) == (2, 1)
+
+
+def test_line_ends_and_a_last_empty_line_are_no_change():
+    assert changes(OLD, OLD.replace(b"\r\n", b"  \n") + b"\n\n") == []
+
+
+def test_nothing_and_everything():
+    assert changes(b"", b"") == []
+    assert changes(b"", b"a\nb") == [Change("+", 1, "a"), Change("+", 2, "b")]
+    assert changes(b"a\xe9", b"") == [Change("-", 1, "aé")]
+
+
+def test_a_whole_other_file_costs_little():
+    old = b"".join(b"SET A%d 1\n" % number for number in range(12_000))
+    new = b"".join(b"SET A%d 2\n" % number for number in range(11_000)) + b"SET A11999 1\n"
+    assert counted(changes(old, new)) == (11_000, 11_999)
+
+
+def test_the_same_line_thousands_of_times():
+    came, went = counted(changes(b"GOTO END\n" * 3000 + b"x\n", b"y\n" + b"GOTO END\n" * 2999))
+    assert (came >= 1, went - came) == (True, 1)
+
+
+def test_secrets_are_hidden():
+    assert shown("SET SNMPSTRING s3cret") == "SET SNMPSTRING (hidden)"
+    assert shown('set nvikepsk "two words" ## note') == "set nvikepsk (hidden)"
+    assert shown("## SET ADMIN_PASSWORD s3cret") == "## SET ADMIN_PASSWORD (hidden)"
+    assert shown("SET BRURI https://anna:pw@files.example:411/") == "SET BRURI (hidden)"
+    for plain in ("SET L2QVLAN 20", "## comment", "", "GOTO END", "IF $GROUP SEQ 1 GOTO A", "SET SNMPSTRING"):
+        assert shown(plain) == plain
