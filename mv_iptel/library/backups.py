@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ from mv_iptel.userdata import store as keeping  # a module: it imports the libra
 from mv_iptel.userdata.names import Kept, class_of
 from mv_iptel.userdata.pins import Pinned, Pins
 from mv_iptel.userdata.policies import Passwords, policy_of
+from mv_iptel.userdata.tries import Tries
 
 if TYPE_CHECKING:
     from mv_iptel.config import Config
@@ -79,12 +81,14 @@ class Backups:
         slots: Slots,
         publish: Callable[[Event], None],
         report: Callable[[str, str, str, int], None],
+        now: Callable[[], float] = time.monotonic,
     ):
         self.store = keeping.Store(config, publish)
         self.pins = Pins(config.home.var / "pins")
         self._identity = identity
         self._slots = slots
         self._publish, self._report = publish, report
+        self._tries = Tries(now)
         self._asker = snmp.Asker(failed=self._failed)
         self._pool = ThreadPoolExecutor(2, "passwords")
         self._lock = threading.Lock()
@@ -158,6 +162,9 @@ class Backups:
         if policy == "pin" and request.login.channel != "tls":
             text = "the policy pin takes a password only over TLS, and this came over plain HTTP"
             return asked.no(Reason.PIN_MISMATCH, text)
+        refuse = self._guessing(asked, policy)
+        if refuse is not None:
+            return refuse
         text = f"the policy {policy} checks the password that came with it"
         asked.step("phone", text)
         return self._challenge(asked, text, self._compute)
@@ -331,22 +338,42 @@ class Backups:
         how = "snmp" if answer.ext else "snmp-guess"
         return self._grant(asked, kept._replace(ext=answer.ext or kept.ext), keeping.Origin(how=how))
 
+    def _guessing(self, asked: Asked, policy: str) -> Refuse | None:
+        """Refuse who was wrong too often lately, without computing anything."""
+        address, file = asked.client.address, asked.kept.file
+        wait = self._tries.wait(address, file)
+        if not wait:
+            return None
+        until = time.strftime("%H:%M:%S", time.localtime(time.time() + wait))
+        text = f"too many wrong passwords of {address}; the next one for {file} is looked at after {until}"
+        if asked.steps is None and self._tries.tell(address):
+            self._publish(Notice("guessing", text, peer=address))
+        return asked.no(Reason.BAD_LOGIN if policy == "basic" else Reason.PIN_MISMATCH, text)
+
     def _password(self, asked: Asked) -> Verdict:
         """The password that came, against the list or against the one that is remembered. Slow."""
-        login, file, client = asked.request.login, asked.kept.file, asked.client
+        login, file, address = asked.request.login, asked.kept.file, asked.client.address
         assert login is not None
-        if policy_of(self._config, client.address) == "basic":
-            if login.user != asked.kept.ext:
+        policy = policy_of(self._config, address)
+        refuse = self._guessing(asked, policy)  # others of the same address were computed meanwhile
+        if refuse is not None:
+            return refuse
+        if policy == "basic":
+            if login.user != asked.kept.ext:  # said before anything is compared: it tells nothing to count
                 text = f"the login is of {login.user[:40]!r}, the data is of {asked.kept.ext}"
                 return asked.no(Reason.BAD_LOGIN, text)
             if not self._passwords.check(login.user, login.password):
+                self._tries.failed(address, file)
                 return asked.no(Reason.BAD_LOGIN, f"wrong password, or {login.user[:40]!r} has none")
+            self._tries.right(address, file)
             return self._grant(asked, asked.kept, keeping.Origin(how="basic"))
         if self.pins.known(file):
             if not self.pins.check(file, login.password):
+                self._tries.failed(address, file)
                 text = f"another password than the one remembered for {file}; if the phone's password was "
                 text += f"changed: mv-iptel backups unpin {file}"
                 return asked.no(Reason.PIN_MISMATCH, text)
+            self._tries.right(address, file)
             return self._grant(asked, asked.kept, keeping.Origin(how="pin"))
         if asked.request.op != "store":
             text = f"no password is remembered for {file} yet; that happens at its first backup"
@@ -361,6 +388,7 @@ class Backups:
         try:
             self.pins.remember(asked.kept.file, password)
         except Pinned:
+            self._tries.failed(asked.client.address, asked.kept.file)
             return asked.no(Reason.PIN_MISMATCH, "another phone made its first backup at the same moment")
         return None
 

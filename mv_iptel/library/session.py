@@ -86,7 +86,7 @@ class Library:
         self._contents = Contents()
         self._descriptors = Descriptors(now)
         self._rules = _Rules(config, self._contents, self._report)
-        self.backups = Backups(config, self.identity, self.slots, stream.publish, self._report)
+        self.backups = Backups(config, self.identity, self.slots, stream.publish, self._report, now)
         self.backups.configure(config, self._rules.roots)
         self._own: frozenset[str] = frozenset()
         self._own_at = float("-inf")

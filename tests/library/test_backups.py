@@ -10,12 +10,13 @@ import pytest
 
 from mv_iptel.config import defaults
 from mv_iptel.config.values import Policy
-from mv_iptel.events import Finished, Stream
+from mv_iptel.events import Finished, Notice, Stream
 from mv_iptel.home import Home
 from mv_iptel.library import Client, Library, Reason, Refuse, Request, Serve
 from mv_iptel.library.answers import Challenge, Keep, Login
 from mv_iptel.library.backups import OPEN_EACH
 from mv_iptel.userdata.store import Stored
+from mv_iptel.userdata.tries import EACH, WITHIN
 from tests.clients.snmpd import COMMUNITY, Agent, free_udp
 
 PORT = free_udp()
@@ -249,6 +250,62 @@ def test_passwords(site, tmp_path):
         assert site.ask("10.0.0.1", name, "http", login=bad).reason is Reason.BAD_LOGIN
     assert site.ask("10.0.0.1", b"2_96xxdata.txt", "http", login=login).reason is Reason.BAD_LOGIN
     assert site.ask("10.0.0.1", name, "http", login=Login("1", "secret", "null")).reason is Reason.NEED_LOGIN
+
+
+@pytest.mark.parametrize("policy", ["basic", "pin"])
+def test_who_guesses_is_refused_without_a_computation(site, tmp_path, policy):
+    file = tmp_path / "passwords.txt"
+    file.write_text("1:secret\n2:secret\n")
+    site.change(http={"backup_auth": policy, "backup_passwords": file})
+    name, proto, good = b"1_96xxdata.txt", "https", Login("1", "secret", "tls")
+    reason = Reason.BAD_LOGIN if policy == "basic" else Reason.PIN_MISMATCH
+    site.store("10.0.0.1", name, b"x", proto, login=good)
+
+    def guess():
+        return site.ask("10.0.0.1", name, proto, login=good._replace(password="Qd8#x"))
+
+    for _ in range(EACH - 1):
+        assert guess().reason is reason
+    assert data(site.ask("10.0.0.1", name, proto, login=good)) == b"x"  # that were slips
+    for _ in range(EACH):
+        assert "too many" not in guess().detail
+    for login in (good, good._replace(password="Qd8#x")):
+        verdict = site.session("10.0.0.1", proto).ask(Request(name, login=login))  # at once: no Challenge
+        assert verdict.reason is reason and "too many wrong passwords" in verdict.detail
+        assert "Qd8#x" not in verdict.detail
+    told = site.library.why(Client("10.0.0.1", 0, proto, ""), Request(name, login=good))
+    assert told["reason"] == reason
+    assert data(site.ask("10.0.0.2", name, proto, login=good)) == b"x"
+    site.store("10.0.0.1", b"2_96xxdata.txt", b"y", proto, login=good._replace(user="2"))
+    assert data(site.ask("10.0.0.1", b"2_96xxdata.txt", proto, login=good._replace(user="2"))) == b"y"
+    site.now += WITHIN
+    assert data(site.ask("10.0.0.1", name, proto, login=good)) == b"x"
+    site.stream.drain()
+    notices = [event for event in site.events if isinstance(event, Notice) and event.kind == "guessing"]
+    assert [one.peer for one in notices] == ["10.0.0.1"]
+
+
+def test_many_guesses_at_once_are_not_more(site):
+    site.change(http={"backup_auth": "pin"})
+    name = b"1_96xxdata.txt"
+    site.store("10.0.0.1", name, b"x", "https", login=TLS)
+    request = Request(name, login=TLS._replace(password="Qd8#x"))
+    answers = [site.session("10.0.0.1", "https").ask(request) for _ in range(2 * EACH)]
+    told = queue.Queue()
+    for answer in answers:
+        answer.start(told.put)
+    details = [told.get(timeout=30).detail for _ in answers]
+    computed = [text for text in details if "another password" in text]
+    assert EACH <= len(computed) <= EACH + 1  # two are computed at once
+
+
+def test_a_login_of_somebody_else_is_no_guess(site, tmp_path):
+    file = tmp_path / "passwords.txt"
+    file.write_text("1:secret\n")
+    site.change(http={"backup_auth": "basic", "backup_passwords": file})
+    for _ in range(2 * EACH):
+        verdict = site.ask("10.0.0.1", b"1_96xxdata.txt", "http", login=Login("2", "secret", "tls"))
+        assert "is of '2'" in verdict.detail
 
 
 def test_another_policy_for_a_network(site):
