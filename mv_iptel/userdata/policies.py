@@ -44,12 +44,19 @@ class Passwords:
         self._lock = threading.Lock()
         self._seen: tuple[int, int, int, int] | None = None
         self._users: dict[str, str] = {}
+        self._slow = ""  # one of the hashed passwords
         self._problems: list[Problem] = []
 
     def check(self, user: str, password: str) -> bool:
-        """Whether this is the user's password. Slow, see `passwords.check`."""
+        """Whether this is the user's password. Slow, see `passwords.check`.
+
+        Where any password is hashed, all answers take as long: the time must not tell which users there are.
+        """
         self._refresh()
-        return passwords.check(self._users.get(user, ""), password)
+        stored, slow = self._users.get(user, ""), self._slow
+        if slow and not stored.startswith("scrypt:"):
+            passwords.check(slow, password)
+        return passwords.check(stored, password)
 
     def problems(self) -> list[Problem]:
         """What is wrong with the file, line by line; no password is told."""
@@ -68,10 +75,12 @@ class Passwords:
                         return
                     data = file.read(_MOST + 1)
             except OSError as error:
-                self._seen, self._users = None, {}
+                self._seen, self._users, self._slow = None, {}, ""
                 self._problems = [(str(self._path), 0, f"cannot be read ({error.strerror})")]
                 return
             self._users, self._problems = self._parse(data)
+            hashed = (stored for stored in self._users.values() if stored.startswith("scrypt:"))
+            self._slow = next(hashed, "")
             self._seen = seen
 
     def _parse(self, data: bytes) -> tuple[dict[str, str], list[Problem]]:

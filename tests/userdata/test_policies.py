@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import ipaddress
 import os
 
@@ -70,6 +71,27 @@ def test_plain_and_hashed_passwords(file):
     assert kept.check("1234", "s3:cret") and not kept.check("1234", "other")
     assert kept.check("1235", "other") and not kept.check("1235", "s3:cret")
     assert not kept.check("1236", "") and not kept.check("", "") and not kept.check("# who may", "")
+
+
+def test_the_time_does_not_tell_who_is_in_the_file(file, monkeypatch):
+    """What takes the time is counted, which a busy machine does not change."""
+    costs, compute = [], hashlib.scrypt
+
+    def scrypt(*arguments, **more):
+        costs.append(more["n"])
+        return compute(*arguments, **more)
+
+    monkeypatch.setattr("hashlib.scrypt", scrypt)
+    write(file, "1:plain\n")
+    kept = Passwords(file)
+    assert kept.check("1", "plain") and not kept.check("2", "plain") and costs == []
+    write(file, f"1:plain\n2:{passwords.make('hashed')}\n")
+    costs.clear()
+    for user, password in (("2", "hashed"), ("2", "other"), ("3", "hashed"), ("1", "other"), ("1", "plain")):
+        assert kept.check(user, password) is ((user, password) in (("2", "hashed"), ("1", "plain")))
+    assert len(costs) == 5 and len(set(costs)) == 1
+    file.unlink()
+    assert not kept.check("2", "hashed") and len(costs) == 5
 
 
 def test_bad_lines_are_told_and_let_nobody_in(file):
