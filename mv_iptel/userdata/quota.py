@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +18,42 @@ if TYPE_CHECKING:
 
 CLASSES = ("4610", "4620", "96xx", "16xx", "9610")
 NAMES = 200_000  # more than any site has users: empty files cost no octets, but memory, inodes and folders
+
+# Octets of uploads that have not ended, which no count of what is kept knows:
+UNDER_WAY = 256 << 20  # of all clients,
+UNDER_WAY_EACH = 16 << 20  # and of one address
+
+
+class Uploads:
+    """Octets of uploads under way that lie on the disk already. For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all = 0
+        self._of: Counter[str] = Counter()
+
+    def take(self, config: Config, address: str, octets: int) -> Refuse | None:
+        """So many more are about to be written for this address."""
+        largest = config.http.max_backup_bytes  # one such must be possible, whatever else was set
+        most = min(config.settings.quota_total, max(UNDER_WAY, largest))
+        each = max(UNDER_WAY_EACH, largest)
+        with self._lock:
+            if self._all + octets > most:
+                return Refuse(Reason.QUOTA, f"{self._all} octets of uploads are under way, {most} may be")
+            if self._of[address] + octets > each:
+                text = f"{self._of[address]} octets of uploads of {address} are under way, {each} may be"
+                return Refuse(Reason.QUOTA, text)
+            self._all += octets
+            self._of[address] += octets
+        return None
+
+    def give_back(self, address: str, octets: int) -> None:
+        """They are gone, or in their place."""
+        with self._lock:
+            self._all -= octets
+            self._of[address] -= octets
+            if not self._of[address]:
+                del self._of[address]
 
 
 class Tally(NamedTuple):

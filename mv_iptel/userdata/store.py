@@ -17,7 +17,7 @@ from mv_iptel.userdata.disk import Aside, look, refusal, remove_parts
 from mv_iptel.userdata.history import Change, append
 from mv_iptel.userdata.lanes import Lanes
 from mv_iptel.userdata.names import Kept
-from mv_iptel.userdata.quota import Ledger
+from mv_iptel.userdata.quota import Ledger, Uploads
 from mv_iptel.userdata.swap import Places, Swapped, swap, unmet
 from mv_iptel.userdata.versions import folder_of
 
@@ -67,8 +67,8 @@ class Draft:
     Its methods never raise for the disk's or the client's faults.
     """
 
-    __slots__ = ("_aside", "_ended", "_parts", "_refuse", "_sha", "_store", "_waiting", "also", "file",
-                 "kept", "match", "most", "origin", "places", "remove", "size")  # fmt: skip
+    __slots__ = ("_aside", "_ended", "_parts", "_refuse", "_sha", "_store", "_taken", "_waiting", "also",
+                 "file", "kept", "match", "most", "origin", "places", "remove", "size")  # fmt: skip
 
     def __init__(
         self, store: Store, kept: Kept, places: Places, origin: Origin, match: str = "", remove: bool = False
@@ -83,6 +83,7 @@ class Draft:
         self._store = store
         self._parts: list[bytes] = []
         self._waiting = 0
+        self._taken = 0  # octets that count as under way
         self._aside: Aside | None = None
         self._sha = hashlib.sha256()
         self._refuse: Refuse | None = None
@@ -101,7 +102,7 @@ class Draft:
             self._parts.append(bytes(data))
             self._waiting += len(data)
             if self._waiting > SPILL:
-                self._refuse = self._spill()
+                self._refuse = self._take() or self._spill()
         if self._refuse is not None:
             self._forget()
         return self._refuse
@@ -133,6 +134,21 @@ class Draft:
         aside, self._aside = self._aside, None
         return aside, self._sha.hexdigest()
 
+    def give_back(self) -> None:
+        """What it wrote is in its place, or gone: it counts as under way no more."""
+        octets, self._taken = self._taken, 0
+        if octets:
+            self._store.uploads.give_back(self.origin.address, octets)
+
+    def _take(self) -> Refuse | None:
+        """Whether so much may lie aside. What a commit writes is not asked for: it is little and soon over."""
+        address, octets = self.origin.address, self._waiting
+        refuse = self._store.uploads.take(self._store.config, address, octets) if address else None
+        if refuse is not None:
+            return refuse._replace(detail=f"{self.file}: {refuse.detail}")
+        self._taken += octets if address else 0
+        return None
+
     def _spill(self) -> Refuse | None:
         parts, self._parts, self._waiting = self._parts, [], 0
         try:
@@ -150,6 +166,7 @@ class Draft:
         if self._aside is not None:
             self._aside.discard()
             self._aside = None
+        self.give_back()
 
 
 class Store:
@@ -169,6 +186,7 @@ class Store:
         self._now = now
         self._born = time.time()  # the file system's clock, whatever `now` says
         self._ledger = Ledger(config)
+        self.uploads = Uploads()  # for drafts
         self._lanes = Lanes(THREADS, "userdata", self._fault)
         self._care = Care(self._lanes, self._say, now, self._born)
         self._care.configure(config, self._ledger)
@@ -233,6 +251,7 @@ class Store:
             outcome = Refuse(Reason.FAULT, f"{draft.file}: {type(fault).__name__}")
         if isinstance(outcome, Refuse):
             draft.hand_over(outcome)  # what was written is forgotten, wherever it failed
+        draft.give_back()
         try:
             done(outcome)
         except Exception as fault:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mv_iptel.library.answers import Reason
-from mv_iptel.userdata import versions
+from mv_iptel.library.answers import Reason, Refuse
+from mv_iptel.userdata import quota, versions
 from mv_iptel.userdata.names import Kept, parse
 from mv_iptel.userdata.quota import CLASSES, Ledger
-from mv_iptel.userdata.store import Stored
-from tests.userdata.shelf import DAY, NAME, Shelf, on_disk
+from mv_iptel.userdata.store import SPILL, Origin, Stored
+from tests.userdata.shelf import DAY, NAME, Shelf, answer, kept, on_disk
 
 OTHER = "1234_96xxdata.txt"
 STRANGER = "99_4620data.txt"
@@ -183,3 +183,76 @@ def test_a_change_during_the_scan_is_newer(tmp_path):
         assert ledger.scan(change)
         assert ledger.counts() == {"files": 1, "versions": 1, "bytes": 40} == on_disk(shelf.config)
         assert not ledger.scan(lambda: True)
+
+
+PIECE = b"x" * (SPILL + 1)
+
+
+def begun(shelf, address, pieces=1):
+    """An upload that has not ended: the draft, and what the last piece was told."""
+    draft = shelf.store.draft(kept(NAME), Origin(address=address))
+    for _ in range(pieces):
+        refuse = draft.write(PIECE)
+    return draft, refuse
+
+
+def test_uploads_of_one_address_that_do_not_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(quota, "UNDER_WAY_EACH", 3 * len(PIECE))
+    with Shelf(tmp_path, max_backup_bytes=2 * len(PIECE)) as shelf:
+        uploads = [begun(shelf, "192.0.2.1")[0] for _ in range(3)]
+        assert uploads[0].write(b"y" * 100) is None  # little waits in memory and is not counted
+        draft, refuse = begun(shelf, "192.0.2.1")
+        assert refuse.reason is Reason.QUOTA and "192.0.2.1" in refuse.detail
+        assert draft.write(b"") is refuse
+        draft.abort()
+        other, refuse = begun(shelf, "192.0.2.2")
+        assert refuse is None
+        small = shelf.store.draft(kept(NAME), Origin(address="192.0.2.1"))
+        assert small.write(b"small") is None and isinstance(answer(small), Stored)
+        # Given back at an abort, and after a commit, whatever came of it.
+        uploads[0].abort()
+        uploads[0].abort()
+        again, refuse = begun(shelf, "192.0.2.1")
+        assert refuse is None and begun(shelf, "192.0.2.1")[1] is not None
+        assert isinstance(answer(again), Stored)
+        uploads[1].also = lambda: Refuse(Reason.PIN_MISMATCH)
+        assert isinstance(answer(uploads[1]), Refuse)
+        last, refuse = begun(shelf, "192.0.2.1", 2)
+        assert refuse is None
+        assert last.write(PIECE).reason is Reason.TOO_BIG  # that gives back too
+        uploads[2].abort()
+        other.abort()
+        assert (shelf.store.uploads._all, dict(shelf.store.uploads._of)) == (0, {})
+        assert shelf.parts() == []
+
+
+@pytest.mark.parametrize("by", ["QuotaTotal", "UNDER_WAY"])
+def test_uploads_of_all_that_do_not_end(tmp_path, monkeypatch, by):
+    most = 3 * len(PIECE)
+    keys = {"quota_total": most, "max_backup_bytes": len(PIECE)}
+    if by == "UNDER_WAY":
+        monkeypatch.setattr(quota, by, most)
+        del keys["quota_total"]
+    with Shelf(tmp_path, **keys) as shelf:
+        uploads = [begun(shelf, f"192.0.2.{number}") for number in range(4)]
+        assert [refuse and refuse.reason for _, refuse in uploads] == [None, None, None, Reason.QUOTA]
+        for draft, _ in uploads:
+            draft.abort()
+        draft, refuse = begun(shelf, "192.0.2.9")
+        assert refuse is None
+        draft.abort()
+
+
+def test_the_largest_backup_is_always_possible(tmp_path):
+    with Shelf(tmp_path, max_backup_bytes=300 << 20) as shelf:
+        uploads = shelf.store.uploads
+        assert uploads.take(shelf.config, "192.0.2.1", 300 << 20) is None
+        assert uploads.take(shelf.config, "192.0.2.1", 1).reason is Reason.QUOTA
+        uploads.give_back("192.0.2.1", 300 << 20)
+    with Shelf(tmp_path) as shelf:
+        uploads = shelf.store.uploads
+        assert uploads.take(shelf.config, "192.0.2.1", 16 << 20) is None
+        assert uploads.take(shelf.config, "192.0.2.1", 1).reason is Reason.QUOTA
+        for number in range(15):
+            assert uploads.take(shelf.config, f"192.0.3.{number}", 16 << 20) is None
+        assert uploads.take(shelf.config, "192.0.2.2", 1).reason is Reason.QUOTA
