@@ -141,7 +141,7 @@ class Draft:
             self._store.uploads.give_back(self.origin.address, octets)
 
     def _take(self) -> Refuse | None:
-        """Whether so much may lie aside. What a commit writes is not asked for: it is little and soon over."""
+        """Whether so much may lie aside. What a commit writes is not asked for: that is little."""
         address, octets = self.origin.address, self._waiting
         refuse = self._store.uploads.take(self._store.config, address, octets) if address else None
         if refuse is not None:
