@@ -14,11 +14,12 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pyftpdlib.ioloop import IOLoop
 
-from mv_iptel import ports
+from mv_iptel import ports, turn
 from mv_iptel.addresses import address_of
 from mv_iptel.events import Event, Listening, Notice, Stream
 from mv_iptel.ftp import replies, tls
@@ -53,6 +54,10 @@ class Server:
         self.publish: Callable[[Event], None] = stream.publish
         self.clock = clock
         self.ioloop = IOLoop()
+        # Without a poller of its own (Windows) the loop could not give the turn away, and takes none.
+        self._in_turn = hasattr(self.ioloop, "_poller")
+        if self._in_turn:
+            self.ioloop._poller = turn.Poller(self.ioloop._poller)
         self.contexts = self._contexts(config)
         self.masquerade = ""
         self.superusers = Superusers(self.call, self.ioloop.call_later, clock)
@@ -176,6 +181,10 @@ class Server:
     # The loop
 
     def _run(self) -> None:
+        with turn.held() if self._in_turn else nullcontext():
+            self._rounds()
+
+    def _rounds(self) -> None:
         loop = self.ioloop
         timeout = 0.0
         while not self._over():

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from mv_iptel import turn
 from mv_iptel.addresses import address_of
 from mv_iptel.snmp.families import Shown, Silence, Terms
 from mv_iptel.snmp.protocol import LARGEST, Dialogue
@@ -111,8 +112,9 @@ class Asker:
 
     def _run(self) -> None:
         try:
-            while not self._closed:
-                self._round()
+            with turn.held():
+                while not self._closed:
+                    self._round()
         finally:
             with self._lock:
                 self._closed = True
@@ -128,7 +130,9 @@ class Asker:
 
     def _round(self) -> None:
         wait = max(0.0, self._timers[0][0] - self._clock()) if self._timers else None
-        for key, _ in self._selector.select(wait):
+        with turn.away():
+            ready = self._selector.select(wait)
+        for key, _ in ready:
             if key.data is not None:
                 self._safely(self._read, key.data)
             else:

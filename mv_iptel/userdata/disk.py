@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mv_iptel.library.answers import Reason, Refuse
-from mv_iptel.userdata.lanes import away
+from mv_iptel.turn import away
 
 try:
     import fcntl

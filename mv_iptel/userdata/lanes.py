@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+
+from mv_iptel import turn
 
 Job = Callable[[], None]
-_mine = threading.local()
-
-
-@contextmanager
-def away() -> Iterator[None]:
-    """While a job waits, for the disk or for somebody else, another job of its `Lanes` goes on.
-
-    Elsewhere it does nothing. Never within a lock that jobs take.
-    """
-    turn = getattr(_mine, "turn", None)
-    if turn is None:
-        yield
-        return
-    _mine.turn = None  # once is enough, also where one wait is within another
-    turn.release()
-    try:
-        yield
-    finally:
-        turn.acquire()
-        _mine.turn = turn
 
 
 class Lanes:
     """Each name has a lane. Threads start when there is work for them; a long lane holds up no other.
 
-    But one job at a time computes, until it is `away`: threads that run side by side fight for Python's lock
-    at every system call, and eight of them cost twice what this costs.
+    But one job at a time computes, see `turn.py`.
 
     `failed` is told of what a job raised; the thread goes on.
     """
@@ -49,7 +29,6 @@ class Lanes:
         self._threads: list[threading.Thread] = []
         self._closed = False
         self._change = threading.Condition()
-        self._turn = threading.Lock()
 
     def run(self, name: str, job: Job) -> bool:
         """Run `job` after all earlier ones of this name. False: closed, it will not run."""
@@ -93,7 +72,6 @@ class Lanes:
             thread.join()
 
     def _work(self) -> None:
-        _mine.turn = self._turn
         while True:
             with self._change:
                 self._idle += 1
@@ -105,7 +83,7 @@ class Lanes:
                 name = self._ready.popleft()
                 job = self._lanes[name][0]
             try:
-                with self._turn:
+                with turn.held():
                     job()
             except Exception as fault:
                 self._failed(fault)

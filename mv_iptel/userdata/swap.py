@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from mv_iptel.library.answers import Reason, Refuse
 from mv_iptel.library.contents import Key, etag_of, key_of
+from mv_iptel.turn import away
 from mv_iptel.userdata.disk import (
     Aside,
     hash_of,
@@ -30,7 +31,6 @@ from mv_iptel.userdata.disk import (
     refusal,
     sync_folder,
 )
-from mv_iptel.userdata.lanes import away
 from mv_iptel.userdata.versions import stamp
 
 _ETAG = re.compile(r'(W/)?"([^"]*)"')

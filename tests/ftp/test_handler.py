@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from mv_iptel import turn
 from mv_iptel.events import Notice
 from mv_iptel.library.answers import Reason
 from tests.ftp.site import PATIENCE, Held, Site, fetch, store, wait_for
@@ -347,7 +348,8 @@ def test_a_verdict_that_comes_too_late_gives_its_slot_back(home, agent, monkeypa
 
         def slowly(address: str, session: bool = True) -> bool:
             taking.set()
-            return gone.wait(PATIENCE) and take(address, session)
+            with turn.away():
+                return gone.wait(PATIENCE) and take(address, session)
 
         monkeypatch.setattr(site.library.slots, "take", slowly)
         client = site.phone(PHONE)

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from mv_iptel.userdata.lanes import Lanes, away
+from mv_iptel.turn import away
+from mv_iptel.userdata.lanes import Lanes
 
 
 @pytest.fixture
