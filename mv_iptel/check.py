@@ -388,20 +388,12 @@ def _equal(one: Path, other: Path) -> bool:
 
 
 def _scripts(config: Config) -> Iterator[Finding]:
-    from mv_iptel.phones import script  # only check needs the language
+    """What lint is sure of, or warns of. What is only worth knowing `mv-iptel lint` tells."""
+    from mv_iptel import linted  # only check needs the language
 
-    seen: set[str] = set()
-    for root in roots(config):
-        if root.proto == "FTP" or not root.path.is_dir():
-            continue
-        real = os.path.realpath(root.path)
-        if real in seen:
-            continue
-        seen.add(real)
-        # HTTPS falls back to HTTPdata, and phones fetch firmware over HTTP after a script over HTTPS.
-        elsewhere = [config.http.http_dir] if root.proto == "HTTPS" else []
-        for problem in script.problems(root.path, elsewhere):
-            yield Finding(problem.file, problem.line, "", "", problem.text, "finding")
+    for path, one in linted.served(config):
+        if one.severity != "info":
+            yield Finding(str(path), one.line, "", "", f"{one.text}; {one.mend} ({one.code})", "finding")
 
 
 def _community(config: Config) -> Iterator[Finding]:

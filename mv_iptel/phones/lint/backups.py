@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from mv_iptel.phones.lint.findings import Finding, finding
 from mv_iptel.phones.lint.folder import Site
@@ -27,6 +28,10 @@ def check(texts: Mapping[str, Text], site: Site | None) -> Iterator[Finding]:
     lacking = [name for name in ("SNMPADD", "SNMPSTRING") if name not in has]
     if "SNMPSTAT" in has:  # an older guide's name
         lacking = [name for name in lacking if name != "SNMPSTRING"]
+    if site:
+        # Whom the phones shall answer over SNMP is this server, also behind a translated address.
+        asking = {one.strip() for _, each in sets if each.name == "SNMPADD" for one in each.value.split(",")}
+        site = replace(site, names=site.names | (asking - {""}))
     for text, each in sets:
         if each.name == "BRURI" and each.value:
             yield from _uri(text, each, lacking, site)
@@ -42,7 +47,7 @@ def _uri(text: Text, each: Statement, lacking: list[str], site: Site | None) -> 
         return
     secure, host, port = match[1].lower() == "https", match[2].strip("[]").casefold(), match[3]
     office = bool(_OFFICE.search(match[4] or "")) or text.generated
-    ports = (site.https if secure else site.http) if site else frozenset()
+    ports = (site.https if secure else site.http) if site else None
     if site and not _is_here(host, site):
         if not _is_address(host) or not site.addresses:
             return
@@ -58,7 +63,7 @@ def _uri(text: Text, each: Statement, lacking: list[str], site: Site | None) -> 
     if site is None and office:
         return
     given = int(port) if port and len(port) < 6 else (443 if secure else 80)
-    if site and given not in ports:
+    if site and ports is not None and given not in ports:
         what = f"names port {given}" if port else f"names no port, so phones use {given}"
         yield finding(
             text.name,
@@ -148,13 +153,14 @@ def _is_here(host: str, site: Site) -> bool:
 
 
 def _address(site: Site) -> str:
-    return min(site.addresses, key=lambda one: (":" in one, one)) if site.addresses else "ADDRESS"
+    usable = [one for one in site.addresses if not one.startswith(("127.", "::1"))]
+    return min(usable, key=lambda one: (":" in one, one), default="ADDRESS")
 
 
 def _example(each: Statement, site: Site, secure: bool) -> str:
     ports = site.https if secure else site.http
     usual = 411 if secure else 81
-    port = usual if usual in ports or not ports else min(ports)
+    port = usual if not ports or usual in ports else min(ports)
     host = _address(site)
     host = f"[{host}]" if ":" in host else host
     return f"SET {each.name} {'https' if secure else 'http'}://{host}:{port}/"

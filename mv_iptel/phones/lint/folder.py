@@ -38,8 +38,8 @@ class Site:
 
     addresses: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
-    http: frozenset[int] = frozenset({81, 80})
-    https: frozenset[int] = frozenset({411, 443})
+    http: frozenset[int] | None = frozenset({81, 80})  # None: not known
+    https: frozenset[int] | None = frozenset({411, 443})
     snmp: bool = True
     ftp_snmp: bool = True
     lists: bool = False

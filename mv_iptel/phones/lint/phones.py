@@ -63,7 +63,7 @@ class Phones:
 
     def first(self, name: str) -> int:
         """Who may read a file of this name without being sent to it."""
-        families = _SCRIPTS.get(name.casefold().rpartition(".")[0].removeprefix("fxd_"))
+        families = readers_of(name)
         return self.of_families(families) | self._strange if families else self.all
 
     def families(self, some: int) -> list[str] | None:
@@ -84,6 +84,11 @@ class Phones:
                 false |= may[1] << at
             found = self._holds[key] = (true, false)
         return found
+
+
+def readers_of(name: str) -> tuple[str, ...]:
+    """The families that ask for an upgrade script of this name; none if any phone may read it."""
+    return _SCRIPTS.get(name.casefold().rpartition(".")[0].removeprefix("fxd_"), ())
 
 
 @cache

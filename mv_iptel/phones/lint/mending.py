@@ -1,0 +1,71 @@
+"""Mends what is safe to mend in a file, without touching any other byte of it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from mv_iptel.phones.lint import lines
+from mv_iptel.phones.lint.findings import Finding
+from mv_iptel.phones.lint.text import Text
+from mv_iptel.phones.parameters import Parameter, known
+from mv_iptel.phones.script import decode
+
+PASSES = 5  # a line may have several things wrong with it: each pass mends one
+_CP1252 = {bytes([code]).decode("cp1252", "ignore"): bytes([code]) for code in range(0x80, 0xA0)}
+_SET = re.compile(r"([-+ ]?[ \t]*(?:SET|ADD)[ \t]+([^ \t]+)[ \t]+)(.*)", re.I | re.S)
+
+
+def mended(name: str, data: bytes, codes: Iterable[str] = ()) -> tuple[bytes, list[Finding]]:
+    """The file as it should be, and what was mended; only these codes, if any are given."""
+    only = frozenset(codes)
+    done: list[Finding] = []
+    for _ in range(PASSES):
+        text = Text.of(name, data)
+        if text.script.fault:
+            break
+        fixes: dict[int, Finding] = {}
+        for one in lines.check(text):
+            if one.fix is not None and text.wanted(one) and (not only or one.code in only):
+                fixes.setdefault(one.line, one)
+        if not fixes:
+            break
+        data = _applied(data, fixes)
+        done += fixes.values()
+    return data, sorted(done, key=lambda one: (one.line, one.code))
+
+
+def _applied(data: bytes, fixes: dict[int, Finding]) -> bytes:
+    rows = data.split(b"\n")
+    for number, one in fixes.items():
+        row = rows[number - 1]
+        end = b"\r" if row.endswith(b"\r") else b""
+        rows[number - 1] = b"\n".join(_bytes(line, row) + end for line in one.fix or ())
+    return b"\n".join(rows)
+
+
+def _bytes(line: str, before: bytes) -> bytes:
+    """The line in the encoding that it had."""
+    try:
+        before.decode("utf-8")
+    except UnicodeDecodeError:
+        return b"".join(_CP1252.get(one) or one.encode("latin-1", "replace") for one in line)
+    return line.encode("utf-8", "replace")
+
+
+def diff(name: str, before: bytes, after: bytes) -> list[str]:
+    """What changes, for people: values that are secrets are not shown."""
+    old, new = (decode(data).replace("\r", "").split("\n") for data in (before, after))
+    return [_masked(line) for line in difflib.unified_diff(old, new, name, f"{name} (mended)", "", "", 1, "")]
+
+
+def _masked(line: str) -> str:
+    match = _SET.fullmatch(line)
+    parameter = known(match[2].partition("=")[0]) if match else None
+    if match is None or parameter is None:
+        return line
+    hidden = parameter.secret or (
+        isinstance(parameter, Parameter) and parameter.exposes(match[3].strip("\"' "))
+    )
+    return f"{match[1]}..." if hidden else line
