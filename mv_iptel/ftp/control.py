@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mv_iptel.library import Client
 
 # All in seconds.
-LOGIN = 60.0  # to sign in
+LOGIN = 60.0  # to sign in, whatever is said meanwhile
 LINGER = 5.0  # for the last reply to be read
 
 DEFERRED = 64  # commands that may wait behind a transfer or a challenge
@@ -49,7 +49,7 @@ class Control(TLS_FTPHandler):
         self.listener = listener
         self.client = client
         self.idle = self.front.config.ftp.ftp_idle_timeout
-        self.timeout = min(LOGIN, self.idle)
+        self.expect_login()
         self.away = False
         self.job: Listing | Transfer | None = None
         self.over = False  # nothing is said any more
@@ -62,6 +62,11 @@ class Control(TLS_FTPHandler):
         self._available_facts = self._current_facts = ["type", "perm", "size", "modify", "unique"]
         if self.connected and self.ssl_context is None:
             self._extra_feats = []
+
+    def expect_login(self) -> None:
+        """Nobody is signed in; from now on there is `LOGIN` time for that."""
+        self.timeout = min(LOGIN, self.idle)
+        self._login_by = self.front.clock() + self.timeout
 
     # What pyftpdlib would say to a log is an event, or is not worth saying
 
@@ -222,7 +227,7 @@ class Control(TLS_FTPHandler):
 
     def _take(self, raw: bytes) -> None:
         """Follow one command."""
-        if self._idler is not None and not self._idler.cancelled:
+        if self.authenticated and self._idler is not None and not self._idler.cancelled:
             self._idler.reset()
         if any(octet < 0x20 or octet == 0x7F for octet in raw):
             return self.respond("501 Control characters have no place in a command.")
@@ -271,12 +276,14 @@ class Control(TLS_FTPHandler):
             if self.front.stopping:
                 self.end("421 The server ends.")
             else:
-                self._start_idle()
+                self.start_idle()
 
     def _stop_idle(self) -> None:
         if self._idler is not None and not self._idler.cancelled:
             self._idler.cancel()
 
-    def _start_idle(self) -> None:
+    def start_idle(self) -> None:
+        """The client has its time from now on; who is not signed in has what is left of his."""
         self._stop_idle()
-        self._idler = self.ioloop.call_later(self.timeout, self.handle_timeout, _errback=self.handle_error)
+        wait = self.timeout if self.authenticated else max(0.0, self._login_by - self.front.clock())
+        self._idler = self.ioloop.call_later(wait, self.handle_timeout, _errback=self.handle_error)

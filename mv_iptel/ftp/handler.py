@@ -250,7 +250,11 @@ class Handler(Connecting):
 
     def flush_account(self) -> None:
         """Nobody is signed in any more."""
+        was = self.authenticated
         super().flush_account()
+        if was:
+            self.expect_login()
+            self.start_idle()
         self.fs = None
         self.cwd = "/"
         self._current_type = "i"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mv_iptel.ftp.control import DEFERRED, LINE
-from tests.ftp.site import PATIENCE, Site, wait_for
+from mv_iptel.ftp.control import DEFERRED, LINE, LOGIN
+from tests.ftp.site import PATIENCE, SUPER, Site, wait_for
 from tests.ftp.test_handler import NAME, begin, closed
 
 
@@ -94,6 +94,40 @@ def test_who_does_not_sign_in_is_shown_out(home, monkeypatch):
             client.getresp()
         assert signed_in.pwd() == "/"
         signed_in.quit()
+
+
+def test_who_talks_and_does_not_sign_in_is_shown_out(home):
+    """No command buys time, nor does a wrong password. The loop's own timer is looked at."""
+    with Site(home) as site:
+        client = site.connect()
+        (session,) = site.server._sessions
+        until = session._idler.timeout
+        for line in ("NOOP", "SYST", "REIN", "USER x", "PWD", "TYPE I"):
+            try:
+                client.sendcmd(line)
+            except ftplib.Error:
+                pass
+            assert session._idler.timeout == until, line
+        site.ahead += 30.0
+        with pytest.raises(ftplib.error_perm, match="530"):
+            client.login(SUPER, "wrong")
+        wait_for("the timer", lambda: session._idler.timeout < until - 25)
+        client.login("anonymous", "x")
+        assert session.timeout == session.idle
+        wait_for("the other timer", lambda: session._idler.timeout > until)
+        before = session._idler.timeout
+        client.pwd()
+        assert session._idler.timeout > before  # who is signed in buys time by every command
+        client.sendcmd("USER x")  # and is as new when he goes
+        assert session.timeout == LOGIN and session._idler.timeout < before
+        client.close()
+        late = site.connect()
+        site.ahead += LOGIN
+        with pytest.raises(ftplib.error_perm, match="530"):
+            late.login(SUPER, "wrong")
+        with pytest.raises(ftplib.error_temp, match="421"):
+            late.getresp()
+        assert closed(late.sock)
 
 
 def test_who_does_not_read_is_shown_out(site):
