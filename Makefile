@@ -34,7 +34,7 @@ run: $(READY) ## a scratch home served; two simulated phones boot, save and rest
 	@$(BIN)/python -m mv_iptel.demo
 
 test: $(READY) clients ## every test, with the programs of other people that are there
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 check: $(READY) ## ruff, and the rules of the house that a machine can hold
 	@$(BIN)/ruff check .

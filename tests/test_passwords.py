@@ -52,7 +52,7 @@ BROKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("stored", BROKEN)
+@pytest.mark.parametrize("stored", BROKEN, ids=range(len(BROKEN)))  # made at random: no names
 def test_a_broken_one_is_nobodys(stored):
     """And it is never taken for a plain one: who reads the file would else be let in."""
     assert broken(stored) and not check(stored, "s3cret") and not check(stored, stored)
