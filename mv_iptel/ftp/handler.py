@@ -50,6 +50,7 @@ class Handler(Connecting):
         self.cwd = "/"  # a phone's, as it went there
         self.asked: Asked | None = None
         self.odd = 0
+        self._terms: tuple[object, ...] = ()  # what the superuser was let in by
         self._cancel: Callable[[], None] | None = None  # of the challenge that runs
         super().__init__(sock, listener, client)
 
@@ -58,6 +59,8 @@ class Handler(Connecting):
     def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
         """Phones have commands of their own; everything else, and the superuser's, is pyftpdlib's."""
         self._last_response = ""
+        if self.fs is not None and self._terms != superuser.terms(self.front.config):
+            return self.end("421 The superuser's login was changed.")
         if cmd not in self.proto_cmds and cmd[-4:] in ("ABOR", "STAT", "QUIT"):
             cmd = cmd[-4:]  # behind the octets of a Telnet interrupt
         command = phone.COMMANDS.get(cmd) if self.authenticated and self.fs is None else None
@@ -272,7 +275,7 @@ class Handler(Connecting):
         call = self.front.call
 
         def done(wrong: str) -> None:
-            call(lambda: self._checked(wrong))
+            call(lambda: self._checked(wrong, superuser.terms(config)))
 
         return self.front.superusers.login(config, self.client.address, line, done)
 
@@ -281,12 +284,13 @@ class Handler(Connecting):
         self.timeout = self.idle
         self._tell(reply)
 
-    def _checked(self, wrong: str) -> None:
-        """The superuser's password was looked at; `wrong` says what was wrong with the login."""
+    def _checked(self, wrong: str, terms: tuple[object, ...]) -> None:
+        """The superuser's password was looked at, by these terms; `wrong` says what was wrong."""
         if self.over:
             return
         front, address = self.front, self.client.address
         if not wrong:
+            self._terms = terms
             self.fs = superuser.Files(front.superusers.tree(front.config), self)
             text = f"the superuser signed in from {address}"
             front.publish(Notice("superuser", text, "info", peer=address))

@@ -143,6 +143,12 @@ class Superusers:
         return None
 
 
+def terms(config: Config) -> tuple[object, ...]:
+    """What a login was checked by: when a reload has changed it, his sessions end."""
+    ftp = config.ftp
+    return ftp.superuser, ftp.su_user_name, ftp.su_password, ftp.su_allow_from
+
+
 def _who(address: str) -> str:
     """Who is slowed down: an address; with IPv6 the network in which a host may take any."""
     return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address

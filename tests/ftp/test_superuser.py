@@ -13,7 +13,7 @@ from mv_iptel import passwords
 from mv_iptel.events import Finished, Notice
 from mv_iptel.ftp.superuser import FIRST, LONGEST, WAITING, Guard, _who
 from tests.ftp.site import PASSWORD, PATIENCE, SUPER, Site, fetch, store, wait_for
-from tests.ftp.test_handler import abort, begin
+from tests.ftp.test_handler import abort, begin, closed
 from tests.ftp.test_phone import code
 
 SECRET = b"not for him"
@@ -144,6 +144,50 @@ def test_a_password_that_is_being_looked_at_holds_up_nobody(home, monkeypatch):
         gate.set()
         assert client.getresp().startswith("230")
         client.quit()
+
+
+CHANGES = [
+    {"enable_su": False},
+    {"su_user_name": "another"},
+    {"su_password": "another"},
+    {"su_allow_from": (ipaddress.ip_network("127.0.0.0/8"),)},  # he is in it: the next login finds that out
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
+def test_a_reload_that_changes_his_login_ends_his_sessions(site, change):
+    (site.home.http_data / "a.txt").write_bytes(b"seen")
+    client, phone = site.superuser(), site.phone("127.0.0.61")
+    site.reload({"settings": {"max_clients": 7}})
+    assert client.pwd() == "/"  # this is no business of his
+    site.reload({"ftp": change})
+    with pytest.raises(ftplib.error_temp, match="421"):
+        client.delete("/data/HTTPdata/a.txt")
+    assert closed(client.sock)
+    assert (site.home.http_data / "a.txt").read_bytes() == b"seen"
+    assert phone.pwd() == "/"
+    phone.quit()
+
+
+def test_a_reload_while_his_password_is_looked_at(home, monkeypatch):
+    gate, began = threading.Event(), threading.Event()
+
+    def check(stored: str, password: str) -> bool:
+        began.set()
+        assert gate.wait(PATIENCE)
+        return stored == password
+
+    monkeypatch.setattr(passwords, "check", check)
+    with Site(home) as site:
+        client = site.connect()
+        client.sendcmd(f"USER {SUPER}")
+        client.putcmd(f"PASS {PASSWORD}")
+        assert began.wait(PATIENCE)
+        site.reload({"ftp": {"su_password": "another"}})
+        gate.set()
+        assert client.getresp().startswith("230")
+        with pytest.raises(ftplib.error_temp, match="421"):
+            client.pwd()
 
 
 # His work
