@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import click
 
+from mv_iptel.cli import leads
 from mv_iptel.cli.asking import did, installed, post
 from mv_iptel.cli.backup_views import rows_of
 from mv_iptel.cli.forms import Columns, day, line_of, moment, write_csv
@@ -101,6 +102,10 @@ def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
     notices = reader.notices(10, peers)
     reader.close()
     kept = rows_of(config, (phone["ext"],)) if phone and re.fullmatch(r"[0-9]{1,20}", phone["ext"]) else []
+    scripts = leads.Leads(config)
+    for row in timeline:
+        if row["reason"] == "no-file" and row["op"] == "read":
+            row["sent_by"] = scripts.line(row["name"], phone)
     if as_json:
         print_json(
             {**(phone or {"address": who}), "userdata": kept, "timeline": timeline, "notices": notices}
@@ -124,6 +129,8 @@ def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
         for row in list(told.values())[-8:]:
             words = REASONS.get(row["reason"], row["reason"])
             console.print(f"  {plain(row['name']) or '-'}: {words}  (mv-iptel why {row['id']})", markup=False)
+            if row.get("sent_by"):
+                console.print(f"    {plain(leads.words(row['sent_by']))}", style="cyan", markup=False)
     for notice in reversed(notices):
         console.print(f"{day(notice['time'])}  {notice['kind']}: {plain(notice['text'])}", style="magenta",
                       markup=False)  # fmt: skip

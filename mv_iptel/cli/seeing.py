@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from mv_iptel.addresses import address_of, mac_of
+from mv_iptel.cli import leads
 from mv_iptel.cli.asking import (
     TIMEOUT,
     Refused,
@@ -248,6 +249,8 @@ def why(
     except Unreachable:
         unknown = "No server runs: slots and recent sightings are unknown."
         told = _why_alone(installed(home), asked)
+    if told["reason"] == "no-file":
+        told["sent_by"] = leads.Leads(config).line(name, leads.phone_at(config, hardware or address))
     if as_json:
         print_json({**told, "unknown": ["slots", "recent sightings"] if unknown else []})
     else:
@@ -296,6 +299,8 @@ def _show_why(told: dict[str, Any], asked: dict[str, str], unknown: str) -> None
         console.print(f"It is refused: {reason}, {REASONS.get(reason, '')}", style="yellow", markup=False)
         if told.get("detail"):
             console.print(f"  {plain(told['detail'])}", markup=False)
+        if told.get("sent_by"):
+            console.print(f"  {plain(leads.words(told['sent_by']))}", style="cyan", markup=False)
 
 
 # How `why` is asked about a request that would write: by operation and protocol.
@@ -316,8 +321,11 @@ def _why_number(config: Config, number: int, as_json: bool) -> NoReturn:
         reader.close()
     if row is None:
         end(NEGATIVE, f"no request has the number {number}; the last 100,000 refusals are kept")
+    lead = None
+    if row["reason"] == "no-file" and row.get("op", "read") == "read":
+        lead = leads.Leads(config).line(row["name"], leads.phone_at(config, row["mac"] or row["peer"]))
     if as_json:
-        print_json(row)
+        print_json({**row, "sent_by": lead})
         end(0)
     console.print(line_of(row))
     phone = (row["model"], mac(row["mac"]), row["ext"] and f"extension {row['ext']}", f"at {row['peer']}")
@@ -334,6 +342,7 @@ def _why_number(config: Config, number: int, as_json: bool) -> NoReturn:
         ("answer", answer),
         ("detail", plain(row["detail"])),
         ("decided by", place(row)),
+        ("sent there", plain(leads.words(lead)) if lead else ""),
         ("times", f"{row['count']}, until {day(row['last'])}" if row["count"] > 1 else ""),
     ]
     for what, value in facts:

@@ -59,7 +59,7 @@ def _which(ours: set[Kind], everyone: set[Kind]) -> str:
         else:
             words = f" in group {_listed(sorted(groups, key=int))}"
     macs = sorted(kind.mac for kind in ours if kind.mac)
-    others_by_mac = {kind.mac for kind in everyone if kind.mac} - set(macs)
+    others_by_mac = {kind.mac for kind in everyone if kind.mac and kind.group in groups} - set(macs)
     if macs and not groups:
         words = f" with MAC {_listed([_colons(mac) for mac in macs], MACS_SHOWN)}"
     elif macs and others:

@@ -97,7 +97,7 @@ class _Comparing:
             everyone[phone._replace(mac="")][phone.mac] += count
         todo: list[Phone] = []
         for phone, macs in everyone.items():
-            handset = _handset(phone)
+            handset = handset_of(phone)
             if handset is None:
                 self.found.strange[phone.model] += macs.total()
                 continue
@@ -105,7 +105,7 @@ class _Comparing:
             todo += self._supposed(handset, phone, groups if groups is not None else tested)
         while todo:
             phone = todo.pop()
-            handset = _handset(phone)
+            handset = handset_of(phone)
             assert handset, "its model was played already"
             if Kind(handset.family.name, handset.model, phone.group) in self.differences:
                 continue
@@ -220,12 +220,14 @@ def _order(told: Told) -> tuple[int, str]:
     return _SORTS.index(what.sort), what.name
 
 
-def _handset(phone: Phone) -> Handset | None:
+def handset_of(phone: Phone) -> Handset | None:
     """The phone as it can be played; None if nobody knows its model."""
     model = _MODELS.get(phone.model.casefold())
     if model is None:
         return None
     handset = Handset(model, group=phone.group, signalling=phone.signalling)
+    if phone.mac:
+        handset = replace(handset, mac=phone.mac)
     try:
         _ = handset.family
     except ValueError:
@@ -251,7 +253,7 @@ def phones_of(rows: Iterable[Mapping[str, Any]], scripts: Mapping[str, str]) -> 
         else:  # one script for both: the name of what it runs tells
             signalling = "SIP" if row["runs"].upper().startswith("SIP") else ""
         phone = Phone(_LONG.sub("", row["model"].strip()), row["mac"], "0", signalling)
-        if signalling and _handset(phone) is None:
+        if signalling and handset_of(phone) is None:
             phone = phone._replace(signalling="")
         found.append(phone)
     return found
