@@ -100,6 +100,16 @@ class Ended(NamedTuple):
     text: str
 
 
+class _Reading:
+    """A script being read: how far, and what tells that it never ends."""
+
+    def __init__(self, script: Script):
+        self.script = script
+        self.index = 0
+        self.back: set[tuple[int, int]] = set()  # jumps upward, with the parameters that they happened with
+        self.budget = 4 * len(script.statements) + 1000  # bounds a hostile file in "whole" search
+
+
 class Evaluation:
     """One phone reading one script and whatever that leads to.
 
@@ -160,36 +170,34 @@ class Evaluation:
         if data is None:
             return Ended("no-file", name, 0, f"{name} could not be had")
         chain = [name.casefold()]
-        stack: list[tuple[Script, int]] = [(_script(name, data), 0)]
+        stack = [_Reading(_script(name, data))]
         ended = Ended("end", name, 0, "end of file")
         while stack:
-            script, index = stack.pop()
-            outcome = yield from self._interpret(script, index, chain)
+            outcome = yield from self._interpret(stack[-1], chain)
             if isinstance(outcome, Ended):
                 ended = outcome
                 if ended.why not in ("end", "no-tag", "get-failed"):
                     break
-                chain.pop()  # back in the script that named it, if phones come back
+                stack.pop()  # back in the script that named it, if phones come back
+                chain.pop()
                 continue
-            following, resume = outcome
-            chain.append(following.name.casefold())
-            if self.switches.get_returns:
-                stack.append((script, resume))
-            stack.append((following, 0))
+            if not self.switches.get_returns:
+                stack.pop()
+            stack.append(_Reading(outcome))
+            chain.append(outcome.name.casefold())
         return ended
 
     def _interpret(
-        self, script: Script, index: int, chain: list[str]
-    ) -> Generator[Ask, bytes | Script | None, Ended | tuple[Script, int]]:
+        self, reading: _Reading, chain: list[str]
+    ) -> Generator[Ask, bytes | Script | None, Ended | Script]:
         """From one statement on: to the end, or to a GET that brings another script."""
+        script, index = reading.script, reading.index
         statements = script.statements
         if script.fault and index == 0:
             self.trace.append(Step(script.name, 1, "fault", "", script.fault))
-        backward: set[tuple[int, int]] = set()
-        budget = 4 * len(statements) + 1000  # bounds a hostile file in "whole" search
         while index < len(statements):
             statement = statements[index]
-            budget -= 1
+            reading.budget -= 1
             target = -1
             match statement.kind:
                 case "set":
@@ -205,7 +213,8 @@ class Evaluation:
                     if isinstance(outcome, Ended):
                         return outcome
                     if outcome is not None:
-                        return outcome, index + 1
+                        reading.index = index + 1
+                        return outcome
                 case "tag":
                     self._note(script, statement, f"# {statement.tag}", "tag")
                 case "add":
@@ -218,16 +227,16 @@ class Evaluation:
             place = script.find(statement.tag, index, self._whole, self._folded)
             if place is None:
                 text = f"no line '# {statement.tag}' follows: the rest of {script.name} is ignored"
-                self._note(script, statement, f"GOTO {statement.tag}", text)
+                self.trace[-1] = self.trace[-1]._replace(effect=text)
                 return Ended("no-tag", script.name, statement.line, text)
             if place <= index:
                 # With the same parameters at the same jump everything happens again.
                 visit = (index, self._state)
-                if visit in backward or len(backward) == JUMPS_BACK or budget < 0:
+                if visit in reading.back or len(reading.back) == JUMPS_BACK or reading.budget < 0:
                     text = f"the jump back to '# {statement.tag}' never ends"
-                    self._note(script, statement, f"GOTO {statement.tag}", text)
+                    self.trace[-1] = self.trace[-1]._replace(effect=text)
                     return Ended("goto-loop", script.name, statement.line, text)
-                backward.add(visit)
+                reading.back.add(visit)
             index = place
         return Ended("end", script.name, script.lines, "end of file")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mv_iptel.phones.evaluate import Ended, Evaluation, Switches
+from mv_iptel.phones.evaluate import JUMPS_BACK, READS, Ended, Evaluation, Switches
+from mv_iptel.phones.families import FAMILIES
 
 PHONE = {"MODEL4": "9640", "GROUP": "5", "SIG": "1", "MACADDR": "00040dABcdef", "BOOTNAME": "hb1.bin"}
 
@@ -169,19 +171,82 @@ def test_every_script_ends(main, one, two, chosen):
     assert evaluation.parameters == {made.name: made for made in evaluation.assignments}
 
 
-@given(st.binary(), switches)
+@given(st.binary(), st.sampled_from([family.switches for family in FAMILIES.values()]) | switches)
 def test_any_bytes_end(data, chosen):
-    _, ended = play({"main": data}, chosen)
-    assert ended.file == "main"
+    evaluation, ended = play({"main": data, "one": data}, chosen)
+    assert ended.file in {"main", "one"}
+    assert all(step.file and step.line >= 1 and step.effect for step in evaluation.trace)
 
 
-@pytest.mark.parametrize("search", ["forward", "whole"])
-def test_time_is_linear_in_the_worst_case(search):
+def test_files_that_come_back_end_too():
+    """Where GET returns, ten files that name each other's followers would be a thousand million readings."""
+    files = {str(n): b"".join(b"GET %d\n" % m for m in range(n + 1, 10)) * 9 for n in range(10)}
+    evaluation, ended = play({"main": b"GET 0\n", **files}, Switches(get_returns=True))
+    assert ended.why == "nesting"
+    assert len(evaluation.files) <= READS + 1
+
+
+def test_a_jump_back_may_happen_again_when_something_changed():
+    script = (
+        b"# TOP\nIF $X SEQ 3 GOTO END\nIF $X SEQ 2 GOTO THREE\nIF $X SEQ 1 GOTO TWO\nSET X 1\nGOTO AGAIN\n"
+        b"# TWO\nSET X 2\nGOTO AGAIN\n# THREE\nSET X 3\n# AGAIN\nGOTO TOP\n# END\nSET A 1\n"
+    )
+    evaluation, ended = play({"main": script}, Switches(search="whole"))
+    assert (ended.why, values(evaluation)) == ("end", {"X": "3", "A": "1"})
+
+
+def test_a_counter_of_many_bits_is_stopped():
+    """Each round changes something, and there are 2 to the 40th of them."""
+    bits = b"".join(
+        b"IF $B%d SEQ 1 GOTO ONE%d\nSET B%d 1\nGOTO AGAIN\n# ONE%d\nSET B%d 0\n" % (n, n, n, n, n)
+        for n in range(40)
+    )
+    evaluation, ended = play({"main": b"# TOP\n" + bits + b"# AGAIN\nGOTO TOP\n"}, Switches(search="whole"))
+    assert ended.why == "goto-loop"
+    assert sum(step.line == 1 for step in evaluation.trace) == JUMPS_BACK + 1
+
+
+# What would take quadratic time where a line is looked at again for each other line: by size in lines or
+# octets. A long value is compared with many strings; many jumps look for what is not there.
+HOSTILE = {
+    "jumps that hold": lambda n: b"# A\n" + b"IF $MODEL4 SEQ 9640 GOTO A\nSET X 1\n" * n + b"# Z\n",
+    "jumps to missing tags": lambda n: (
+        b"IF $MODEL4 SEQ 1 GOTO NONE\n" * n + b"IF $MODEL4 SEQ 9640 GOTO NONE\n"
+    ),
+    "tags": lambda n: b"".join(b"# T%d\n" % m for m in range(n)),
+    "the same tag": lambda n: b"IF $MODEL4 SEQ 9640 GOTO T\n# T\n" * n,
+    "tags from the end": lambda n: b"".join(
+        b"IF $MODEL4 SEQ 9640 GOTO T%d\n# T%d\n" % (m, m) for m in range(n)
+    ),
+    "files that are not there": lambda n: b"GET absent\n" * n,
+    "one long line": lambda n: b"SET A " + b"$MACADDR" * n,
+    "a long value compared": lambda n: b"SET A " + b"x" * 8 * n + b"\n" + b"IF $A SEQ y GOTO T\n" * n,
+    "a long value set again": lambda n: b"SET A " + b"x" * 8 * n + b"\n" + b"SET B 1\nSET B 2\n" * n,
+    "blanks": lambda n: b"IF" + b" \t" * 4 * n + b"$",
+    "quotes": lambda n: b'SET A "' * n + b"\n" + b'IF $A SEQ "' + b"x " * n,
+}
+
+
+@pytest.mark.parametrize(("search", "kind"), list(product(["forward", "whole"], HOSTILE)))
+def test_time_is_linear_in_the_worst_case(search, kind):
     def seconds(count: int) -> float:
-        script = b"# A\n" + b"IF $MODEL4 SEQ 9640 GOTO A\nSET X 1\n" * count + b"# Z\n"
-        began = time.perf_counter()
-        play({"main": script}, Switches(search=search))
-        return time.perf_counter() - began
+        script = HOSTILE[kind](count)
+        best = 9.0
+        for _ in range(3):
+            began = time.perf_counter()
+            play({"main": script}, Switches(search=search))
+            best = min(best, time.perf_counter() - began)
+        return best
 
-    small, big = min(seconds(2_000) for _ in range(3)), min(seconds(16_000) for _ in range(3))
+    small, big = seconds(1_000), seconds(8_000)
     assert big < 0.02 or big < 24 * small  # eight times the work; quadratic would be 64 times
+
+
+def test_a_megabyte_of_each_kind_is_nothing():
+    """100,000 tags and a line of 1 MiB, as an attacker or a broken disk would leave them."""
+    tags = b"".join(b"# T%d\nIF $MODEL4 SEQ 1 GOTO T%d\n" % (n, n + 7) for n in range(100_000))
+    evaluation, ended = play({"main": tags})
+    assert (ended.why, len(evaluation.trace)) == ("end", 200_000)
+    evaluation, ended = play({"main": b"SET A " + b"x" * (1 << 20) + b"\nSET A 1\nIF $A SEQ 1 GOTO B\n"})
+    assert (ended.why, values(evaluation)) == ("no-tag", {"A": "1"})
+    assert len(evaluation.trace[1].effect) < 120
