@@ -312,7 +312,6 @@ class Backups:
                 "SET SNMPADD (this server's address) and SET SNMPSTRING (the Community of [SNMP])"
             )
             return asked.no(Reason.NO_SNMP, text)
-        past = self._identity.recent(client.address)
         asked.phone = phone = asked.phone._replace(
             ext=answer.ext or asked.phone.ext,
             model=answer.model or asked.phone.model,
@@ -328,10 +327,11 @@ class Backups:
             return asked.no(Reason.SNMP_MISMATCH, f"{says}; the name is of {kept.ext}")
         if not (answer.ext or kept.ext):
             return asked.no(Reason.NO_SNMP, f"{says}, and the name carries no extension")
-        if self._config.snmp.snmp_match and past is not None:
-            before = class_of(past.model)
+        if self._config.snmp.snmp_match:
+            model = self._identity.showed(client.address)
+            before = class_of(model)
             if before and before != cls:
-                text = f"{says}, but lately {client.address} showed itself as a {past.model} (SNMPMatch)"
+                text = f"{says}, but lately {client.address} showed itself as a {model} (SNMPMatch)"
                 return asked.no(Reason.SNMP_MISMATCH, text)
         asked.step("phone", says)
         self._identity.tell(client.address, phone)

@@ -68,12 +68,13 @@ def of_agent(agent: str) -> Phone:
 class _Seen:
     """What one address showed, and when."""
 
-    __slots__ = ("agent", "answer", "mac", "phone", "twins", "when")
+    __slots__ = ("agent", "answer", "mac", "phone", "said", "twins", "when")
 
     def __init__(self, when: float):
         self.agent = ""
         self.answer = NOBODY  # what the last request was told
         self.phone = NOBODY
+        self.said = ("", when)  # the model that a User-Agent named last, and when
         self.mac = ""
         self.when = when
         self.twins = False  # two MACs within `RECENT`: a NAT, so the past says nothing
@@ -131,10 +132,12 @@ class Identity:
                 phone = filled
         phone = phone._replace(source="+".join(sources)) if phone != NOBODY else NOBODY
         if learn:
-            self._learn(address, agent, phone, seen, now)
+            self._learn(address, agent, phone, seen, now, said.model)
         return phone
 
-    def _learn(self, address: str, agent: str, phone: Phone, seen: _Seen | None, now: float) -> None:
+    def _learn(
+        self, address: str, agent: str, phone: Phone, seen: _Seen | None, now: float, model: str = ""
+    ) -> None:
         if seen is None:
             if phone == NOBODY:
                 _keep(self._strangers, address, (agent, now), STRANGERS)
@@ -148,6 +151,8 @@ class Identity:
         seen.agent, seen.answer, seen.when = agent, phone, now
         seen.phone = phone._replace(source="recent") if phone != NOBODY else NOBODY
         seen.mac = phone.mac or seen.mac
+        if model:
+            seen.said = (model, now)
 
     def recent(self, address: str) -> Phone | None:
         """What this one phone showed lately; None: nothing, or two phones were seen behind the address."""
@@ -155,6 +160,17 @@ class Identity:
         if seen is None or seen.twins or self._now() - seen.when > RECENT:
             return None
         return seen.phone
+
+    def showed(self, address: str) -> str:
+        """The model that this one phone's own requests named lately, not what its agent answered; or nothing.
+
+        So an address that is given to another phone is not held to what the first one answered.
+        """
+        seen = self._seen.get(address)
+        if seen is None or seen.twins:
+            return ""
+        model, when = seen.said
+        return model if self._now() - when <= RECENT else ""
 
     def tell(self, address: str, phone: Phone) -> None:
         """What the phone at an address proved by SNMP: from now on its address stands for it."""

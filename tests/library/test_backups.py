@@ -13,7 +13,7 @@ from mv_iptel.config.values import Policy
 from mv_iptel.events import Finished, Notice, Stream
 from mv_iptel.home import Home
 from mv_iptel.library import Client, Library, Reason, Refuse, Request, Serve
-from mv_iptel.library.answers import Challenge, Keep, Login
+from mv_iptel.library.answers import Challenge, Keep, Login, Phone
 from mv_iptel.library.backups import OPEN_EACH
 from mv_iptel.userdata.store import Stored
 from mv_iptel.userdata.tries import EACH, WITHIN
@@ -189,6 +189,13 @@ def test_what_the_address_showed_before_counts(site):
     assert verdict.reason is Reason.SNMP_MISMATCH and "9640" in verdict.detail
     site.change(snmp={"snmp_match": False})
     assert isinstance(site.ask("127.0.0.41", b"1234_4620data.txt", write=True), Keep)
+
+
+def test_an_address_that_is_given_to_another_phone(site):
+    """What the first one answered by SNMP does not bind the second."""
+    site.library.identity.tell("127.0.0.43", Phone("", "1234", "4621SW", "", "snmp"))
+    assert isinstance(site.ask("127.0.0.43", b"20017_96xxdata.txt", "http", write=True), Keep)
+    assert isinstance(site.ask("127.0.0.43", b"20017_96xxdata.txt", "http", write=True), Keep)
 
 
 def test_without_snmp_only_names_with_an_extension(site):

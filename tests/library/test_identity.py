@@ -154,3 +154,23 @@ def test_what_a_phone_proved_stands_for_its_address():
     assert ids.recent("10.0.0.1") is None
     ids.tell("10.0.0.1", Phone("", "1235", "4621SW", "", "snmp"))
     assert ids.recent("10.0.0.1").ext == "1235"
+
+
+def test_what_a_phone_answered_is_not_what_it_showed():
+    clock = Clock()
+    ids = Identity(clock)
+    assert ids.showed("10.0.0.1") == ""
+    ids.tell("10.0.0.1", Phone("", "1234", "4621SW", "", "snmp"))
+    ids.identify("10.0.0.1", "", ext="1234")
+    assert ids.recent("10.0.0.1").model == "4621SW" and ids.showed("10.0.0.1") == ""
+    ids.identify("10.0.0.1", "AVAYA/9640-3.1")
+    ids.tell("10.0.0.1", Phone("", "1234", "4621SW", "", "snmp"))
+    assert ids.showed("10.0.0.1") == "9640"
+    clock.now += 10 * 60
+    ids.tell("10.0.0.1", Phone("", "1234", "4621SW", "", "snmp"))
+    clock.now += 10 * 60  # the address was seen since, but not with that
+    assert ids.recent("10.0.0.1").model == "4621SW" and ids.showed("10.0.0.1") == ""
+    # Two phones behind one address: nothing is known of the one that asks.
+    for mac in ("001122334455", "001122334466"):
+        ids.identify("10.0.0.1", f"AVAYA/9640-3.1 (MAC:{mac})")
+    assert ids.showed("10.0.0.1") == ""
