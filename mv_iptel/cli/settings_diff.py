@@ -116,9 +116,9 @@ TITLES = (
     ("changes", "Would have other settings", "bold"),
 )
 JUDGED = {
-    "inventory": "phones of the inventory",
-    "given": "models",
-    "models": "models: the inventory has no phones, so every known model is judged",
+    "inventory": "Phones of the inventory",
+    "given": "Models",
+    "models": "The inventory has no phones, so every known model is judged",
 }
 
 
@@ -135,7 +135,7 @@ def _show(found: Comparison, source: str, sides: tuple[Served, Served], shown: i
     if not found:
         console.print("No phone would notice anything.", style="green")
     kinds = f"{len(found.kinds):,} kinds by model, group and MAC"
-    console.print(f"{found.kinds.total():,} {JUDGED[source]}; {kinds}", style="dim", markup=False)
+    console.print(f"{JUDGED[source]}: {found.kinds.total():,}; {kinds}", style="dim", markup=False)
     for text in _notes(found, counted, supposed, sides):
         console.print(text, style="dim", markup=False)
 
@@ -157,7 +157,8 @@ def _show_block(block: Block, found: Comparison, counted: bool, part: str, shown
     who = _who(block, found)
     count = f"{block.phones:,} phone{'s' if block.phones != 1 else ''}: " if counted and block.phones else ""
     console.print(Text(f"  {count}{who}", "cyan"))
-    for told in block.told[:shown]:
+    most = shown if len(block.told) > shown + 1 else len(block.told)
+    for told in block.told[:most]:
         line = Text("    ")
         if isinstance(told.what, Trouble):
             line.append(plain(f"was: {told.what.text}" if part == "mends" else told.what.text, 300))
@@ -165,8 +166,8 @@ def _show_block(block: Block, found: Comparison, counted: bool, part: str, shown
             line.append_text(_change(told.what))
         line.append(plain(f"  {_where(told.lines)}", 200), "dim")
         console.print(line)
-    if len(block.told) > shown:
-        console.print(f"    and {len(block.told) - shown} more; --all shows them", style="dim")
+    if len(block.told) > most:
+        console.print(f"    and {len(block.told) - most} more; --all shows them", style="dim")
 
 
 def _who(block: Block, found: Comparison) -> str:

@@ -13,7 +13,7 @@ MACS_SHOWN = 3
 
 def name(kinds: Collection[Kind], among: Collection[Kind]) -> str:
     """The kinds in words, where `among` are all that were looked at."""
-    if len(kinds) == len(among) > 1:
+    if len(kinds) == len(among) and len({kind[:2] for kind in among}) > 1:
         return "every phone"
     everyone: dict[str, set[Kind]] = defaultdict(set)
     for kind in among:

@@ -88,7 +88,7 @@ class _Comparing:
         self.old, self.new = old, new
         self.found = Comparison()
         self.differences: dict[Kind, Difference] = {}
-        self._same: dict[tuple[str, str], bool] = {}
+        self._same: dict[tuple[str, str, bool], bool] = {}
         self._played: dict[str, list[tuple[Effects, Effects]]] = defaultdict(list)  # by family
 
     def run(self, phones: Iterable[Phone], groups: Iterable[str] | None) -> Comparison:
@@ -156,17 +156,17 @@ class _Comparing:
         if not seen.start or self.old.start != self.new.start:
             return False
         scripts = seen.family.scripts if not seen.direct else (seen.start,)
-        names = {asked.name for asked in seen.asked} | set(scripts)
-        return all(self._is_same(protocol, name) for protocol in PROTOCOLS for name in names)
+        # Of firmware and named files it counts whether they are there, not what is in them.
+        names = {(asked.name, asked.kind in ("script", "settings")) for asked in seen.asked}
+        names |= {(script, True) for script in scripts}
+        return all(self._is_same(protocol, *each) for protocol in PROTOCOLS for each in names)
 
-    def _is_same(self, protocol: str, name: str) -> bool:
-        key = protocol, name.casefold()
+    def _is_same(self, protocol: str, name: str, read: bool) -> bool:
+        key = protocol, name.casefold(), read
         if key not in self._same:
             there = self.old.has(protocol, name), self.new.has(protocol, name)
-            # Only what may be a script is read; of firmware it counts whether it is there.
-            small = name.lower().endswith((".txt", ".scr")) or name == self.old.start
             self._same[key] = there[0] == there[1] and (
-                not small or self.old.content(protocol, name) == self.new.content(protocol, name)
+                not read or self.old.content(protocol, name) == self.new.content(protocol, name)
             )
         return self._same[key]
 

@@ -50,6 +50,11 @@ def test_one_phone_is_not_every_phone():
     assert name([kind], [kind]) == "9611G"
 
 
+def test_one_model_in_any_group_is_that_model():
+    kinds = [Kind("96x1", "9611G", group) for group in ("0", "5")]
+    assert name(kinds, kinds) == "9611G" and name(kinds[1:], kinds) == "9611G in group 5"
+
+
 def test_many_models_end():
     kinds = [Kind("96x1", f"m{number:02}", "0") for number in range(30)]
     assert name(kinds[:20], kinds).endswith("m11 and 8 more")

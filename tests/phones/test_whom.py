@@ -93,6 +93,17 @@ def test_phones_that_nothing_parts_are_played_once():
     assert len(found.kinds) == len(phones) and found.played == 2 * len({kind.family for kind in found.kinds})
 
 
+def test_a_script_counts_by_its_content_whatever_it_is_called():
+    old, new = (
+        Served.memory(
+            {"96x1Hupgrade.txt": b"SET APPNAME a.tar\nGET site.cfg\n", "site.cfg": data, "a.tar": data}
+        )
+        for data in (b"SET VLANTEST 8\n", b"SET VLANTEST 9\n")
+    )
+    assert blocks(compare(old, new, [Phone("9611G")])) == [(1, "9611G", ["VLANTEST"])]
+    assert compare(old, old.with_file("a.tar", b"other"), [Phone("9611G")]).played == 1
+
+
 def test_nobodys_models_and_families_without_a_script():
     old, new = (
         Served.memory({"96xxupgrade.txt": b"GET a.txt\n", "a.txt": data})
