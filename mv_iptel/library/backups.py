@@ -307,11 +307,8 @@ class Backups:
         """What follows from the phone's own answer."""
         client, kept = asked.client, asked.kept
         if isinstance(answer, snmp.Silence):
-            text = (
-                f"{client.address}: {answer.text}. A phone answers only if its settings have "
-                "SET SNMPADD (this server's address) and SET SNMPSTRING (the Community of [SNMP])"
-            )
-            return asked.no(Reason.NO_SNMP, text)
+            text = ". ".join(part for part in (answer.text, answer.means) if part)
+            return asked.no(Reason.NO_SNMP, f"{client.address}: {text}")
         asked.phone = phone = asked.phone._replace(
             ext=answer.ext or asked.phone.ext,
             model=answer.model or asked.phone.model,

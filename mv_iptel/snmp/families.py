@@ -76,6 +76,21 @@ class Silence(NamedTuple):
     """Why there is no proper answer, and what came instead: short, printable, without a secret."""
 
     text: str
+    means: str = ""  # what is likely wrong at the phone, for the administrator
+
+
+# What a kind of silence means.
+UNASKED = (
+    "A phone answers only if its settings have SET SNMPADD (this server's address) and SET SNMPSTRING "
+    "(the Community of [SNMP])"
+)
+NO_AGENT = "It is no phone's agent, or one with another SNMPVersion or Community"
+_LOGGED_OUT = "Then there is nobody whose data it could be; it is kept after the next login"
+_NO_PHONE = "No phone says that: look at what has this address, and at ExtObject and TypeObject of [SNMP]"
+
+
+def _other_object(key: str) -> str:
+    return f"It is a phone that keeps no data here, or {key} of [SNMP] does not fit it"
 
 
 class Family(NamedTuple):
@@ -142,23 +157,27 @@ def judge(values: Mapping[str, Value], terms: Terms) -> Shown | Silence:
     family = family_of(values, terms)
     ext, model = values.get(family.ext_object), values.get(family.type_object)
     if ext is None and not family.guessed:
-        return Silence(f"it answered, and has no extension object ({family.ext_object})")
+        return Silence(
+            f"it answered, and has no extension object ({family.ext_object})", _other_object("ExtObject")
+        )
     if model is None and not family.guessed:
-        return Silence(f"it answered, and has no type object ({family.type_object})")
-    for value, what in ((ext, "extension"), (model, "type")):
+        return Silence(
+            f"it answered, and has no type object ({family.type_object})", _other_object("TypeObject")
+        )
+    for value, what, key in ((ext, "extension", "ExtObject"), (model, "type", "TypeObject")):
         if not isinstance(value, bytes | None):
             kind = value.kind if isinstance(value, Strange) else "object identifier"
-            return Silence(f"it answered its {what} as {kind}, not as text")
+            return Silence(f"it answered its {what} as {kind}, not as text", _other_object(key))
     digits = ext.strip(_AROUND) if ext is not None else None
     if digits == b"":
-        return Silence("the extension is empty: is a user logged in at this phone?")
+        return Silence("the extension is empty: is a user logged in at this phone?", _LOGGED_OUT)
     if digits is not None and not _EXTENSION.match(digits):
-        return Silence(f"it answered an extension that is no number: {excerpt(digits)}")
+        return Silence(f"it answered an extension that is no number: {excerpt(digits)}", _NO_PHONE)
     name = model.strip(_AROUND) if model is not None else None
     if name == b"":
-        return Silence("the type is empty")
+        return Silence("the type is empty", _NO_PHONE)
     if name is not None and not _TYPE.match(name):
-        return Silence(f"it answered a type that is none: {excerpt(name)}")
+        return Silence(f"it answered a type that is none: {excerpt(name)}", _NO_PHONE)
     return Shown(_text(digits), _text(name), family.name, family.guessed and digits is None)
 
 

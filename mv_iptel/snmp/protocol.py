@@ -14,7 +14,9 @@ from types import ModuleType
 from typing import NamedTuple
 
 from mv_iptel.snmp.families import (
+    NO_AGENT,
     SYS_OBJECT,
+    UNASKED,
     Shown,
     Silence,
     Strange,
@@ -302,4 +304,4 @@ class Dialogue:
             text += f"; an answer that could not be understood: {', '.join(itertools.islice(self._notes, 3))}"
         if self._faults:
             text += f"; {', '.join(itertools.islice(self._faults, 3))}"
-        self.result = Silence(text)
+        self.result = Silence(text, NO_AGENT if self._notes else UNASKED)

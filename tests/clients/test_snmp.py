@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from mv_iptel.snmp import Asker, Shown, Silence, Terms
-from mv_iptel.snmp.families import FAMILIES
+from mv_iptel.snmp.families import FAMILIES, UNASKED
 from tests.clients.snmpd import COMMUNITY, OBJECTS, Agent, free_udp
 
 PATIENCE = 30
@@ -99,7 +99,8 @@ def test_the_administrators_objects(asker, version):
 def test_a_wrong_community_is_silence(asker, version):
     with agent() as phone:
         answer = asked(asker, phone, version=version, community="another", timeout=0.05, limit=0.5)
-        assert answer == Silence(f"no answer by SNMP (version {version}, port {phone.port}, 3 attempts)")
+        text = f"no answer by SNMP (version {version}, port {phone.port}, 3 attempts)"
+        assert answer == Silence(text, UNASKED)
         assert asked(asker, phone, version=version) == Shown("1234", "4621SW", "4600")
 
 

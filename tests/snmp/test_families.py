@@ -100,6 +100,7 @@ BAD = {
 def test_no_extension(ext):
     answer = judge(said(ext=ext), TERMS)
     assert isinstance(answer, Silence) and BAD[ext] in answer.text
+    assert answer.means and "SNMPADD" not in answer.means  # it has answered: its settings are right
     assert answer.text.isprintable() and answer.text.isascii() and len(answer.text) < 250
 
 
@@ -108,6 +109,7 @@ def test_no_extension(ext):
 def test_no_type(model):
     answer = judge(said(model=model), TERMS)
     assert isinstance(answer, Silence) and "type" in answer.text and answer.text.isprintable()
+    assert answer.means and "SNMPADD" not in answer.means
 
 
 @given(st.dictionaries(

@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mv_iptel.snmp.families import FAMILIES, SYS_OBJECT, Shown, Silence, Strange, Terms, objects
+from mv_iptel.snmp.families import (
+    FAMILIES,
+    NO_AGENT,
+    SYS_OBJECT,
+    UNASKED,
+    Shown,
+    Silence,
+    Strange,
+    Terms,
+    objects,
+)
 from mv_iptel.snmp.protocol import LARGEST, MOST_UNCLEAR, Dialogue, Said, Unclear, new_id, question
 from tests.snmp.wire import (
     GET,
@@ -151,7 +161,7 @@ def test_attempts_share_the_id_and_end():
     dialogue.tick(9.9)
     assert dialogue.to_send() == [] and dialogue.result is None
     dialogue.tick(10)
-    assert dialogue.result == Silence("no answer by SNMP (version 2c, port 161, 3 attempts)")
+    assert dialogue.result == Silence("no answer by SNMP (version 2c, port 161, 3 attempts)", UNASKED)
 
 
 def test_a_late_answer_counts_until_the_limit():
@@ -221,6 +231,7 @@ def test_what_is_no_answer_is_noted_and_waited_on(why):
     other.receive(UNCLEAR[why](asked._replace(number=other._id)), 0.1)
     other.tick(10)
     assert f"an answer that could not be understood: {why}" in other.result.text
+    assert other.result.means == NO_AGENT
     dialogue.receive(asked.answer(PHONE), 0.2)
     assert dialogue.result == SHOWN
 
