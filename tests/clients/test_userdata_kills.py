@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ftplib
+import http.client
 import random
 import threading
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -82,7 +82,7 @@ def test_killed_while_phones_store(tmp_path, count, evidence):
             planted.write_bytes(
                 b"half of"
             )  # the start has removed it: nobody gets it while it is there, either
-            assert_not_served(daemon, [planted, *parts])
+            assert_not_served(daemon, savers, [planted, *parts])
             planted.unlink()
             threads = in_parallel(savers)
             before = [saver.acknowledged for saver in savers]
@@ -99,8 +99,40 @@ def test_killed_while_phones_store(tmp_path, count, evidence):
     )  # fmt: skip
 
 
-def assert_not_served(daemon: Daemon, temporaries: list[Path]) -> None:
-    for path in temporaries:
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"http://127.0.0.1:{daemon.http}/{path.name}", timeout=PATIENCE)
-        assert refused.value.code == 404
+def by_http(daemon: Daemon, here: str, name: str) -> tuple[bool, bytes]:
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", daemon.http, timeout=PATIENCE, source_address=(here, 0)
+    )
+    try:
+        connection.request("GET", name)
+        with connection.getresponse() as answer:
+            return answer.status == 200, answer.read()
+    finally:
+        connection.close()
+
+
+def by_ftp(daemon: Daemon, here: str, name: str) -> tuple[bool, bytes]:
+    found: list[bytes] = []
+    with ftplib.FTP(timeout=PATIENCE, source_address=(here, 0)) as ftp:
+        ftp.connect("127.0.0.1", daemon.ftp)
+        ftp.login()
+        try:
+            ftp.retrbinary(f"RETR {name}", found.append)
+        except ftplib.error_perm as error:
+            return False, str(error).encode()
+    return True, b"".join(found)
+
+
+def assert_not_served(daemon: Daemon, savers: list[Saver], temporaries: list[Path]) -> None:
+    """Beside the files that their phones do get, by the same way and from the same folder."""
+    folder = daemon.home.ftp_data
+    owners = [saver for saver in savers if saver.acknowledged]
+    assert owners
+    for saver in {one.by_http: one for one in owners}.values():
+        ask = by_http if saver.by_http else by_ftp
+        assert ask(daemon, saver.address, f"/{saver.name}") == (True, (folder / saver.name).read_bytes())
+        for path in temporaries:
+            assert path.parent == folder
+            for name in (path.name, f"FTPdata/{path.name}", f"../FTPdata/{path.name}"):
+                served, said = ask(daemon, saver.address, f"/{name}")
+                assert not served and b"half of" not in said, (name, said)
