@@ -34,6 +34,13 @@ def quoted(text: str) -> tuple[str, str, bool]:
     return value, rest, quote == '"'
 
 
+def text_of(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace")
+
+
 class Plain:
     def __init__(
         self, files: dict[str, bytes], knows: dict[str, str], identity: dict[str, str], switches: Any
@@ -128,8 +135,8 @@ class Plain:
 
     def read(self, file: str, chain: list[str]) -> tuple[str, str, int]:
         """Interpret a file; how and where it ends."""
-        lines = self.files[file].decode().removesuffix("\n").split("\n")
-        lines = [line.rstrip(" \t\r") for line in lines] if self.files[file] else []
+        data = self.files[file].removesuffix(b"\n")
+        lines = [text_of(line).rstrip(" \t\r") for line in data.split(b"\n")] if self.files[file] else []
         here, seen = 0, set()
         while here < len(lines):
             line, number, tag = lines[here].replace("\t", " "), here + 1, ""
