@@ -6,6 +6,7 @@ its check leaves the old one, a setting that the family does not know does nothi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -16,7 +17,7 @@ from mv_iptel.phones.evaluate import Assignment, Ended, Evaluation, Step, Switch
 from mv_iptel.phones.families import Family, Handset
 from mv_iptel.phones.parameters import Name, Parameter, known, spelling, takes
 from mv_iptel.phones.script import Script
-from mv_iptel.phones.served import Served
+from mv_iptel.phones.served import PROTOCOLS, Served
 from mv_iptel.phones.values import Problem
 
 # A phone whose MAC nobody told. The mark stands in for it in values and names, in either letter case.
@@ -75,6 +76,7 @@ class Effects:
     restless: bool = False  # it restarts for ever
     trace: list[Step] = field(default_factory=list)
     scripts: list[Script] = field(default_factory=list)  # what it read
+    looked_for: set[str] = field(default_factory=set)  # scripts asked for, before restarts too
     compared: dict[str, set[str]] = field(default_factory=dict)  # variable -> what it was compared with
     templates: set[str] = field(default_factory=set)  # names asked for that hold the phone's MAC or model
 
@@ -120,6 +122,7 @@ def effects(
         found.ended = Ended("no-file", family.scripts[0], 0, f"there is no {' or '.join(family.scripts)}")
         return found
     software: dict[str, Asked] = {}
+    marked: set[str] = set()
     for _ in range(PASSES):
         evaluation = _play(served, found, switches or family.switches, symbolic)
         wanted = ordered(evaluation, found.handset, "")
@@ -129,17 +132,20 @@ def effects(
             name = _own(named.value, handset)
             had = not served.whole or any(served.has(place, name) for place in _software(found))
             asked = Asked(_shown(name), named.file, named.line, had, "software", named.name)
+            marked.add(named.value)
             software.setdefault(named.value.casefold(), asked)
         # Without its firmware a phone gets no further; what it would have with it is still worth saying.
         found.handset = flashed(found.handset, wanted, evaluation)
     else:
         found.restless = True
     found.asked += software.values()
-    _judge(evaluation, found)
-    for name, named in named_files(family, found.parameters).items():
-        name = _own(name, handset)
+    parameters = _judge(evaluation, found)
+    for value, named in named_files(family, parameters).items():
+        name = _own(value, handset)
         had = not served.whole or served.has(protocol, name)
         found.asked.append(Asked(_shown(name), named.file, named.line, had, "file", named.name))
+        marked.add(value)
+    found.templates |= {name for name in marked if _MARK in name}
     return found
 
 
@@ -150,11 +156,15 @@ def anyone(handset: Handset) -> Handset:
 
 def by_mac(seen: Effects, served: Served) -> Callable[[str], bool]:
     """Tells whether these files treat a MAC otherwise than `seen`, its like with an unknown one."""
-    tested = {"".join(text.split(":")).casefold() for text in seen.compared.get("MACADDR", ())}
+    # However scripts spell one: whom they may mean is played alone, and then it shows.
+    tested = {re.sub(r"[^0-9a-f]", "", text.casefold()) for text in seen.compared.get("MACADDR", ())}
     model = seen.handset.model
 
     def known_one(mac: str) -> bool:
-        return mac in tested or any(served.has(seen.protocol, _concrete(name, mac, model)) for name in named)
+        if mac in tested:
+            return True
+        own = (_concrete(name, mac, model) for name in named)
+        return any(served.has(protocol, name) for name in own for protocol in PROTOCOLS)
 
     named = [name for name in seen.templates if ANYONE in name.casefold()]
     return known_one
@@ -228,7 +238,7 @@ def _play(served: Served, found: Effects, switches: Switches, symbolic: bool) ->
     handset = found.handset
     identity = {**anyone(handset).identity(), "MODEL4": _MODEL4} if symbolic else handset.identity()
     evaluation = Evaluation(handset.variables(), switches, identity)
-    found.asked, found.scripts, found.templates = [], [], set()
+    found.asked, found.scripts = [], []
     reading = evaluation.run(found.start)
     ask = next(reading)
     while True:
@@ -239,6 +249,7 @@ def _play(served: Served, found: Effects, switches: Switches, symbolic: bool) ->
         if script is not None:
             found.scripts.append(script)
         kind = "settings" if ask.file else "script"
+        found.looked_for.add(name)
         found.asked.append(Asked(_shown(name), ask.file, ask.line, script is not None, kind))
         try:
             ask = reading.send(script)
@@ -252,10 +263,12 @@ def _play(served: Served, found: Effects, switches: Switches, symbolic: bool) ->
     return evaluation
 
 
-def _judge(evaluation: Evaluation, found: Effects) -> None:
-    """What each SET does, in order."""
+def _judge(evaluation: Evaluation, found: Effects) -> dict[str, Assignment]:
+    """What each SET does, in order. Gives the parameters with marks still in their values."""
+    marked: dict[str, Assignment] = {}
     parameters, overridden, family = found.parameters, found.overridden, found.family.name
     for made in evaluation.assignments:
+        original = made
         if _MARK in made.value:
             made = made._replace(value=_shown(made.value))
         name, does, why, resets = judge(made.name, family, made.value)
@@ -269,6 +282,7 @@ def _judge(evaluation: Evaluation, found: Effects) -> None:
         if old is not None:
             overridden.setdefault(name, []).append(old)
         parameters[name] = made
+        marked[name] = original
         found.profiled.pop(name, None)
         for one in resets:
             before = parameters.get(one)
@@ -276,6 +290,7 @@ def _judge(evaluation: Evaluation, found: Effects) -> None:
                 overridden.setdefault(one, []).append(before)
             parameters[one] = made
             found.profiled[one] = name
+    return marked
 
 
 def _own(name: str, handset: Handset) -> str:

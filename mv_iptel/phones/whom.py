@@ -157,8 +157,8 @@ class _Comparing:
             return False
         scripts = seen.family.scripts if not seen.direct else (seen.start,)
         # Of firmware and named files it counts whether they are there, not what is in them.
-        names = {(asked.name, asked.kind in ("script", "settings")) for asked in seen.asked}
-        names |= {(script, True) for script in scripts}
+        names = {(asked.name, False) for asked in seen.asked}
+        names |= {(script, True) for script in (*scripts, *seen.looked_for)}
         return all(self._is_same(protocol, *each) for protocol in PROTOCOLS for each in names)
 
     def _is_same(self, protocol: str, name: str, read: bool) -> bool:

@@ -109,12 +109,12 @@ def test_one_file_for_another(sides, tmp_path):
 
 
 def test_a_long_list_is_cut_short(sides):
-    more = "".join(f"SET LANG{number}FILE x\nSET MYCERTURL_{number} http://x/\n" for number in range(1, 5))
+    more = "".join(f"SET LANG{number}FILE x\nSET MYCERTURL_{number} http://x/\n" for number in range(1, 6))
     edit(
         sides[1],
         (
             "# END",
-            f"# END\n{more}SET PHNLD 2\nSET PHNIC 00\nSET PHNOL 0\nSET PHNCC 49\nSET VLANTEST 5\nSET L2QAUD 3",
+            f"# END\n{more}SET PHNLD 2\nSET PHNIC 00\nSET PHNCC 49\nSET VLANTEST 5\nSET L2QAUD 3",
         ),
     )
     short, full = (run(*sides, "--model", "9611G", *all_, code=1).stdout for all_ in ((), ("--all",)))

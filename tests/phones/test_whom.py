@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import time
 
+from mv_iptel.phones.differences import Trouble, difference
+from mv_iptel.phones.effects import effects
 from mv_iptel.phones.families import FAMILIES, MODELS
 from mv_iptel.phones.naming import name
 from mv_iptel.phones.parameters import parameters
 from mv_iptel.phones.served import Served
-from mv_iptel.phones.whom import Phone, compare, phones_of
+from mv_iptel.phones.whom import Kind, Phone, compare, handset_of, phones_of
 
 SCRIPTS = {script: b"GET 46xxsettings.txt\n" for family in FAMILIES.values() for script in family.scripts}
 
@@ -128,6 +130,91 @@ def test_an_inventorys_phones():
     assert [(phone.model, phone.signalling) for phone in phones_of(rows, scripts)] == [
         ("9611G", "SIP"), ("9611G", "H323"), ("9640", "SIP"), ("4621SW", ""), ("9640", ""), ("J179", "H323"),
     ]  # fmt: skip
+
+
+def anything(random_: random.Random) -> dict[str, bytes]:
+    """A small tree of scripts with every turn that a phone can take."""
+    tags, names = ("A", "B", "C", "END"), ("46xxsettings.txt", "$MACADDR.txt", "$MODEL4.txt", "gone.txt")
+    tests = (("GROUP", ("0", "5")), ("MODEL4", ("9611", "9640")), ("SIG", ("2",)), ("SIG_IN_USE", ("sip",)),
+             ("MACADDR", ("00:04:0d:00:00:01", "00040D000002")), ("BOOTNAME", ("b20.bin",)), ("X", ("1",)),
+             ("L2QVLAN", ("1",)), ("APPNAME", ("app.bin",)))  # fmt: skip
+    sets = (
+        "LANGSYS",
+        "L2QVLAN",
+        "VLANTEST",
+        "LANGUAGES",
+        "HTTPDIR",
+        "NVVPNCFGPROF",
+        "NVIKEIDTYPE",
+        "NOSUCH",
+        "X",
+    )
+    values = ("1", "2", "9999", "$MACADDR", "$MODEL4", "a b")
+
+    def line():
+        variable, strings = random_.choice(tests)
+        return random_.choice((
+            f"SET {random_.choice(sets)} {random_.choice(values)}",
+            f"SET {random_.choice(sets)} {random_.choice(values)}",
+            f"IF ${variable} SEQ {random_.choice(strings)} GOTO {random_.choice(tags)}",
+            f"# {random_.choice(tags)}",
+            f"GOTO {random_.choice(tags)}" if random_.random() < 0.2 else "# A",
+            f"GET {random_.choice(names)}" if random_.random() < 0.3 else "# B",
+            f"SET APPNAME {random_.choice(('app.bin', 'b20.bin', '$MODEL4.bin'))}",
+        ))  # fmt: skip
+
+    def script(end):
+        return "\n".join([*(line() for _ in range(random_.randint(0, 12))), end]).encode()
+
+    files = {name: script("GET 46xxsettings.txt") for name in SCRIPTS if random_.random() < 0.9}
+    for file in ("46xxsettings.txt", "00040d000003.txt", "9611.txt", "app.bin", "9640.bin"):
+        if random_.random() < 0.8:
+            files[file] = script("# END")
+    return files
+
+
+def _any_mac(trouble: Trouble, kind: Kind, mac: str) -> Trouble:
+    """As it is told of a phone that shares its kind with others."""
+    if kind.mac:
+        return trouble._replace(file="", line=0)
+    return Trouble(trouble.kind, trouble.key.replace(mac, "$macaddr"), trouble.text.replace(mac, "$MACADDR"))
+
+
+def test_each_phone_is_told_what_it_would_be_alone():
+    """Phones that share one play, and those that have their own, against each phone played by itself."""
+    random_ = random.Random(7)
+    phones = [
+        Phone(model, f"00040d00000{number}", group, signalling)
+        for model, signalling in (
+            ("9611G", ""),
+            ("9611G", "SIP"),
+            ("9640", ""),
+            ("9640", "SIP"),
+            ("4621SW", ""),
+        )
+        for group in ("0", "5")
+        for number in (0, 1, 2, 3)
+    ]
+    for _ in range(60):
+        files = anything(random_)
+        changed = {
+            **files,
+            **{name: data for name, data in anything(random_).items() if random_.random() < 0.4},
+        }
+        old, new = Served.memory(files), Served.memory(changed)
+        found = compare(old, new, phones)
+        told = {kind: set() for kind in found.kinds}
+        for block in (*found.breaks, *found.mends, *found.changes):
+            for each in block.told:
+                for kind in each.kinds:
+                    told[kind].add(each.what)
+        for phone in phones:
+            handset = handset_of(phone)
+            kind = Kind(handset.family.name, handset.model, phone.group, phone.mac)
+            kind = kind if kind in told else kind._replace(mac="")
+            alone = difference(*(effects(side, handset, symbolic=True) for side in (old, new)))
+            troubles = {_any_mac(each, kind, phone.mac) for each in (*alone.breaks, *alone.mends)}
+            assert told[kind] == troubles | {change for change, _ in alone.changes}, (phone, files, changed)
 
 
 def template(seed: int) -> list[str]:
