@@ -15,7 +15,8 @@ WHERE = {
     "serve": "serve",
     "status": "seeing", "watch": "seeing", "why": "seeing", "phones": "phones", "slots": "seeing",
     "reload": "seeing", "backups": "backups",
-    "params": "params", "sim": "sim",
+    "lint": "lint", "params": "params", "explain": "explain", "settings-diff": "settings_diff",
+    "settings": "settings", "sim": "sim",
 }  # fmt: skip
 
 
