@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from mv_iptel.phones.lint.findings import Finding, finding
-from mv_iptel.phones.lint.folder import Folder
+from mv_iptel.phones.lint.folder import ENTRY, Folder
 from mv_iptel.phones.lint.lines import prose
 from mv_iptel.phones.lint.text import Text
 from mv_iptel.phones.parameters import Parameter, known
@@ -133,7 +133,9 @@ def loops(texts: Mapping[str, Text], folder: Folder) -> Iterator[Finding]:
         ]
         for name, text in texts.items()
     }
-    for name, line, target in circles(leads):
+    for circle in circles(leads):
+        # The step to an upgrade script is the one too many; else the one that closes the circle.
+        name, line, target = next((step for step in circle if _begins(step[2])), circle[-1])
         yield finding(
             name,
             line,
@@ -143,21 +145,31 @@ def loops(texts: Mapping[str, Text], folder: Folder) -> Iterator[Finding]:
         )
 
 
-def circles(leads: Mapping[str, Iterable[tuple[int, str]]]) -> Iterator[tuple[str, int, str]]:
-    """Each step that closes a circle: (file, line, target). Depth first without recursion."""
+def _begins(name: str) -> bool:
+    """Whether phones begin with a file of this name."""
+    return "upgrade" in name.lower() and ENTRY.fullmatch(name) is not None
+
+
+Step = tuple[str, int, str]  # file, line, the file that it leads to
+
+
+def circles(leads: Mapping[str, Iterable[tuple[int, str]]]) -> Iterator[list[Step]]:
+    """Each circle, as its steps; the last one closes it. Depth first without recursion."""
     done: set[str] = set()
-    for start in sorted(leads):
+    for start in sorted(leads, key=lambda name: (not _begins(name), name)):
         if start in done:
             continue
-        path = {start: None}
+        path: dict[str, Step] = {start: (start, 0, start)}
         stack = [(start, iter(leads[start]))]
         while stack:
             name, rest = stack[-1]
             for line, target in rest:
+                path[name] = (name, line, target)
                 if target in path:
-                    yield name, line, target
+                    steps = list(path.values())
+                    yield steps[list(path).index(target) :]
                 elif target not in done:
-                    path[target] = None
+                    path[target] = (target, 0, target)
                     stack.append((target, iter(leads.get(target, ()))))
                     break
             else:

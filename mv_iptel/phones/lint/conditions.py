@@ -22,9 +22,10 @@ _VARIABLES = Words((name, 0) for name in variables())
 def check(text: Text, flow: Flow) -> Iterator[Finding]:
     """Every finding about IF, GOTO and tags."""
     yield from _jumps(text, flow)
-    yield from _twice(text, flow)
+    twice = list(_twice(text, flow))
+    yield from twice
     yield from _conditions(text)
-    yield from _sections(text, flow)
+    yield from _sections(text, flow, [one.line for one in twice])
 
 
 def _jumps(text: Text, flow: Flow) -> Iterator[Finding]:
@@ -189,7 +190,7 @@ def _impossible(name: str, value: str) -> tuple[str, str] | None:
     return None
 
 
-def _sections(text: Text, flow: Flow) -> Iterator[Finding]:
+def _sections(text: Text, flow: Flow, twice: list[int]) -> Iterator[Finding]:
     script = text.script
     blocks = dead(script, flow)
     wanted = (
@@ -197,11 +198,12 @@ def _sections(text: Text, flow: Flow) -> Iterator[Finding]:
         if blocks
         else set()
     )
-    told = sorted(line for word, line in text.crossed_out.items() if word in wanted) if blocks else []
+    crossed = text.crossed_out.items() if blocks else ()
+    told = sorted([*twice, *(line for word, line in crossed if word in wanted)])
     for each in blocks:
         where = bisect_left(told, each.above)
         if where < len(told) and told[where] <= each.last:
-            continue  # their tag is commented out, and that was told at the jump
+            continue  # their tag is commented out or stands twice, and that was told
         which = f"lines {each.first} to {each.last}" if each.last > each.first else f"line {each.first}"
         yield finding(
             text.name,

@@ -37,6 +37,11 @@ def check(text: Text) -> Iterator[Finding]:
             yield from _behind(text, each)
 
 
+def strange_blank(line: str) -> bool:
+    """Whether a blank in the line is none to phones: that is told, and what follows from it is not."""
+    return not line.isascii() and _SPACES.search(line) is not None
+
+
 def prose(text: Text, each: Statement) -> bool:
     """Whether a line is rather a sentence that begins with Set, If, Get or Add."""
     line = text.line(each.line).strip()
@@ -52,7 +57,7 @@ def prose(text: Text, each: Statement) -> bool:
 
 
 def _mark(text: Text) -> Finding:
-    first = text.line(1).removeprefix("\ufeff")
+    first = text.line(1).removeprefix("\ufeff").removeprefix("ï»¿")  # the latter in a line of cp1252
     matters = bool(first.strip()) and (first[:2] == "# " or cut(first, 1)[0].upper() in KEYWORDS)
     what = "so phones take the first line for a comment" if matters else "which phones may stumble over"
     return finding(
@@ -131,7 +136,7 @@ def _broken(text: Text, each: Statement) -> Iterator[Finding]:
     line = text.line(each.line)
     words = cut(line, 2)
     keyword = words[0].upper()
-    if prose(text, each):
+    if prose(text, each) or strange_blank(line):
         return
     if keyword in ("SET", "ADD") and len(words) > 2:
         quoted = _QUOTED.fullmatch(words[2].strip())

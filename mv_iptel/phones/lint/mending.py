@@ -9,12 +9,16 @@ from collections.abc import Iterable
 from mv_iptel.phones.lint import lines
 from mv_iptel.phones.lint.findings import Finding
 from mv_iptel.phones.lint.text import Text
-from mv_iptel.phones.parameters import Parameter, known
+from mv_iptel.phones.parameters import known
 from mv_iptel.phones.script import decode
 
 PASSES = 5  # a line may have several things wrong with it: each pass mends one
 _CP1252 = {bytes([code]).decode("cp1252", "ignore"): bytes([code]) for code in range(0x80, 0xA0)}
-_SET = re.compile(r"([-+ ]?[ \t]*(?:SET|ADD)[ \t]+([^ \t]+)[ \t]+)(.*)", re.I | re.S)
+_LOGIN = re.compile(r"://[^/\s]*@")
+# Blanks of every kind, for a line that is to be mended may have any.
+_SET = re.compile(
+    "([-+ ]?[\\s\ufeff\u200b]*(?:SET|ADD)[\\s\u200b]+([A-Z0-9_]+)[\\s=\u200b]+)(.*)", re.I | re.S
+)
 
 
 def mended(name: str, data: bytes, codes: Iterable[str] = ()) -> tuple[bytes, list[Finding]]:
@@ -57,15 +61,13 @@ def _bytes(line: str, before: bytes) -> bytes:
 def diff(name: str, before: bytes, after: bytes) -> list[str]:
     """What changes, for people: values that are secrets are not shown."""
     old, new = (decode(data).replace("\r", "").split("\n") for data in (before, after))
-    return [_masked(line) for line in difflib.unified_diff(old, new, name, f"{name} (mended)", "", "", 1, "")]
+    return [_masked(line) for line in difflib.unified_diff(old, new, name, f"{name} (mended)", "", "", 0, "")]
 
 
 def _masked(line: str) -> str:
     match = _SET.fullmatch(line)
-    parameter = known(match[2].partition("=")[0]) if match else None
+    parameter = known(match[2]) if match else None
     if match is None or parameter is None:
         return line
-    hidden = parameter.secret or (
-        isinstance(parameter, Parameter) and parameter.exposes(match[3].strip("\"' "))
-    )
+    hidden = parameter.secret or _LOGIN.search(match[3])
     return f"{match[1]}..." if hidden else line

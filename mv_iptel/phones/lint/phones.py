@@ -35,6 +35,10 @@ _SCRIPTS: dict[str, tuple[str, ...]] = {
 }
 
 
+# Families whose last software is older than $SIG_IN_USE.
+_OLDER = frozenset({"4600", "4600-old", "16xx", "96x0", "96x0-sip"})
+
+
 class Phones:
     """The kinds of phones that are thought of; a set of them is a number with a bit for each.
 
@@ -131,11 +135,13 @@ def _may(kind: Kind, variable: str, value: str) -> tuple[bool, bool]:
     if not kind.family:
         return True, True
     sip = FAMILIES[kind.family].signalling == "SIP"
-    if variable == "SIG_IN_USE" and kind.family in _variable("SIG_IN_USE").families:
-        # A 96x1 before release 6.0 does not know it.
-        return value == ("sip" if sip else "h323"), value != (
+    if variable == "SIG_IN_USE":
+        if kind.family in _OLDER:
+            return False, True
+        # Others may not know it either, as a 96x1 before release 6.0; then they pass over the line.
+        return value == ("sip" if sip else "h323"), "J100" not in kind.family or value != (
             "sip" if sip else "h323"
-        ) or "96x1" in kind.family
+        )
     if variable == "SIG" and kind.family in ("96x0", "96x0-sip") and value in ("1", "2"):
         return (value == "2") == sip, (value == "2") != sip
     return True, True

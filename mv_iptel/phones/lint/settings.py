@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mv_iptel.phones.lint.findings import Finding, Severity, finding
 from mv_iptel.phones.lint.flow import Flow
-from mv_iptel.phones.lint.lines import prose
+from mv_iptel.phones.lint.lines import prose, strange_blank
 from mv_iptel.phones.lint.phones import Phones
 from mv_iptel.phones.lint.text import Text
 from mv_iptel.phones.parameters import Name, Parameter, elsewhere, families, known, nearest, takes
@@ -44,7 +44,7 @@ def check(text: Text, flow: Flow, phones: Phones) -> Iterator[Finding]:
             if each.kind in ("tag", "goto"):
                 order.clear()
             continue
-        if prose(text, each):
+        if prose(text, each) or strange_blank(text.line(each.line)):
             continue
         one = known(each.name)
         if one is None:
