@@ -124,15 +124,16 @@ def by_ftp(daemon: Daemon, here: str, name: str) -> tuple[bool, bytes]:
 
 
 def assert_not_served(daemon: Daemon, savers: list[Saver], temporaries: list[Path]) -> None:
-    """Beside the files that their phones do get, by the same way and from the same folder."""
+    """Not even to the phone whose data it is, which does get its file, by the same ways."""
     folder = daemon.home.ftp_data
-    owners = [saver for saver in savers if saver.acknowledged]
-    assert owners
-    for saver in {one.by_http: one for one in owners}.values():
-        ask = by_http if saver.by_http else by_ftp
-        assert ask(daemon, saver.address, f"/{saver.name}") == (True, (folder / saver.name).read_bytes())
-        for path in temporaries:
-            assert path.parent == folder
-            for name in (path.name, f"FTPdata/{path.name}", f"../FTPdata/{path.name}"):
-                served, said = ask(daemon, saver.address, f"/{name}")
+    owner = next(saver for saver in savers if saver.acknowledged)
+    whole = (folder / owner.name).read_bytes()
+    for ask in (by_http, by_ftp):
+        assert ask(daemon, owner.address, f"/{owner.name}") == (True, whole)
+    for path in temporaries:
+        assert path.parent == folder
+        owner = next(saver for saver in savers if saver.name in path.name)
+        for name in (path.name, f"FTPdata/{path.name}", f"../FTPdata/{path.name}"):
+            for ask in (by_http, by_ftp):
+                served, said = ask(daemon, owner.address, f"/{name}")
                 assert not served and b"half of" not in said, (name, said)
