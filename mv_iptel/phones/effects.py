@@ -17,7 +17,7 @@ from mv_iptel.phones.evaluate import Assignment, Ended, Evaluation, Step, Switch
 from mv_iptel.phones.families import Family, Handset
 from mv_iptel.phones.parameters import Name, Parameter, known, spelling, takes
 from mv_iptel.phones.script import Script
-from mv_iptel.phones.served import PROTOCOLS, Served
+from mv_iptel.phones.served import Served
 from mv_iptel.phones.values import Problem
 
 # A phone whose MAC nobody told. The mark stands in for it in values and names, in either letter case.
@@ -163,8 +163,7 @@ def by_mac(seen: Effects, served: Served) -> Callable[[str], bool]:
     def known_one(mac: str) -> bool:
         if mac in tested:
             return True
-        own = (_concrete(name, mac, model) for name in named)
-        return any(served.has(protocol, name) for name in own for protocol in PROTOCOLS)
+        return any(served.may_have(_concrete(name, mac, model)) for name in named)
 
     named = [name for name in seen.templates if ANYONE in name.casefold()]
     return known_one
@@ -177,12 +176,17 @@ def alike(seen: Effects, handset: Handset) -> bool:
     """
     if handset.model[:4] != seen.handset.model[:4] and any(_MODEL4 in name for name in seen.templates):
         return False
-    theirs, ours = seen.handset.variables(), handset.variables()
+    theirs, ours = _variables(seen.handset), _variables(handset)
     return all(
         theirs[name] == ours[name] or _among(theirs[name], strings) == _among(ours[name], strings)
         for name, strings in seen.compared.items()
         if name in ours and name not in _IN_FLASH
     )
+
+
+@lru_cache(maxsize=1 << 12)
+def _variables(handset: Handset) -> dict[str, str]:
+    return handset.variables()
 
 
 def _among(value: str, strings: set[str]) -> set[str]:
@@ -257,7 +261,8 @@ def _play(served: Served, found: Effects, switches: Switches, symbolic: bool) ->
             found.ended = stop.value
             break
     found.ended = found.ended._replace(text=_shown(found.ended.text), file=_shown(found.ended.file))
-    found.trace = evaluation.trace
+    if not symbolic:  # of many phones nobody reads it, and it is the bulk of what they would hold
+        found.trace = evaluation.trace
     for variable, strings in evaluation.compared.items():
         found.compared.setdefault(variable, set()).update(strings)
     return evaluation

@@ -104,6 +104,7 @@ class Served:
         self.whole = whole
         self._read: dict[tuple[str, str], tuple[Script, bytes] | None] = {}
         self._parsed: dict[tuple[str, bytes], Script] = {}
+        self._tops: set[str] | None = None
 
     @classmethod
     def of(cls, *folders: Folder, start: str = "", whole: bool = True) -> Served:
@@ -143,6 +144,12 @@ class Served:
         """The file's octets."""
         read = self._content(protocol, name)
         return read[1] if read else None
+
+    def may_have(self, name: str) -> bool:
+        """Whether any protocol may serve the name: at once for most of those that none does."""
+        if self._tops is None:
+            self._tops = {each.casefold() for _, each in self.names()}
+        return "/" in name or "\\" in name or name.casefold() in self._tops
 
     def names(self) -> list[tuple[str, str]]:
         """Every (protocol, name) at the top of a folder, in any order; a name that several serve once."""

@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mv_iptel.phones.differences import KINDS, Change, Difference, Lines, Trouble, difference
@@ -242,6 +243,11 @@ for _family in FAMILIES.values():
 _LONG = re.compile(r"D\d\d[A-Z]?$", re.I)  # a 9620D01A is a 9620
 
 
+@lru_cache(maxsize=1 << 10)
+def _speaks(model: str, signalling: str) -> bool:
+    return handset_of(Phone(model, signalling=signalling)) is not None
+
+
 def phones_of(rows: Iterable[Mapping[str, Any]], scripts: Mapping[str, str]) -> list[Phone]:
     """The inventory's phones. `scripts` is the upgrade script that each read last, by its key."""
     found = []
@@ -253,7 +259,7 @@ def phones_of(rows: Iterable[Mapping[str, Any]], scripts: Mapping[str, str]) -> 
         else:  # one script for both: the name of what it runs tells
             signalling = "SIP" if row["runs"].upper().startswith("SIP") else ""
         phone = Phone(_LONG.sub("", row["model"].strip()), row["mac"], "0", signalling)
-        if signalling and handset_of(phone) is None:
+        if signalling and not _speaks(phone.model, signalling):
             phone = phone._replace(signalling="")
         found.append(phone)
     return found

@@ -108,3 +108,8 @@ def test_names_with_variables():
     assert stands_for("A.txt", "a.TXT") and not stands_for("a.txt", "b.txt")
     assert stands_for("x$MODEL4.txt", "x9640.txt") and not stands_for("x$MODEL4.txt", "x964.txt")
     assert stands_for("$OTHER.txt", "$other.txt")
+
+
+def test_a_quick_no():
+    served = Served.memory({"A.txt": b"", "sub/b.txt": b""})
+    assert served.may_have("a.TXT") and served.may_have("any/where.txt") and not served.may_have("c.txt")
