@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from mv_iptel.phones.lint.clients import sounds_secret
 from mv_iptel.phones.lint.findings import Finding, finding
 from mv_iptel.phones.lint.folder import Site
 from mv_iptel.phones.lint.text import Text
@@ -114,16 +115,12 @@ def _snmp(text: Text, each: Statement, lacking: list[str], severity: str) -> Fin
 
 
 def _secret(text: Text, each: Statement, site: Site | None) -> Iterator[Finding]:
-    parameter = known(each.name)
-    if (
-        parameter is None
-        or not each.value
-        or parameter.name == "SNMPSTRING"
-        or _PLACEHOLDER.search(each.value)
-    ):
+    parameter, value = known(each.name), each.value
+    if not value or "$" in value or _PLACEHOLDER.search(value) or each.name in ("SNMPSTRING", "SNMPSTAT"):
         return
-    login = isinstance(parameter, Parameter) and not parameter.secret and parameter.exposes(each.value)
-    if not (parameter.secret or login) or "$" in each.value:
+    secret = sounds_secret(each.name) if parameter is None else parameter.secret
+    login = not secret and isinstance(parameter, Parameter) and parameter.exposes(value)
+    if not (secret or login):
         return
     code = each.name in _CODES
     if code and site is None:

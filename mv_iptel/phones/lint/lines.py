@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mv_iptel.phones.lint.clients import sounds_secret
 from mv_iptel.phones.lint.findings import Finding, finding
 from mv_iptel.phones.lint.text import Text, cut
 from mv_iptel.phones.parameters import Parameter, known
@@ -305,16 +306,17 @@ def _listed(text: Text, each: Statement, line: str, value: str) -> Iterator[Find
 def _behind(text: Text, each: Statement) -> Iterator[Finding]:
     if prose(text, each):
         return
+    if each.kind == "set" and each.rest[0] == "," and '"' in each.rest:
+        if not isinstance(known(each.name), Parameter):
+            return  # soft clients have lists of which each part is quoted
+        mend = f'write SET {each.name} "..." with one pair of quotes around the whole list, without blanks'
+    else:
+        mend = "write comments in a line of their own, beginning with ##"
     what = {"get": "the file's name", "set": f"the quoted value of {each.name}"}.get(each.kind, "the tag")
-    yield finding(
-        text.name,
-        each.line,
-        "text-after",
-        f"text stands behind {what}, and whether phones skip it is not known",
-        "write comments in a line of their own, beginning with ##",
-    )
+    told = f"text stands behind {what}, and whether phones skip it is not known"
+    yield finding(text.name, each.line, "text-after", told, mend)
 
 
 def _secret(name: str) -> bool:
     parameter = known(name)
-    return parameter is not None and parameter.secret
+    return sounds_secret(name) if parameter is None else parameter.secret

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from mv_iptel.phones.lint import across, backups, conditions, lines, settings
 from mv_iptel.phones.lint.findings import ORDER, Finding, finding
 from mv_iptel.phones.lint.flow import walk
-from mv_iptel.phones.lint.folder import ENTRY, Folder, Site
+from mv_iptel.phones.lint.folder import ENTRY, Folder, Site, foreign
 from mv_iptel.phones.lint.phones import Kind, Phones, strange_models
 from mv_iptel.phones.lint.text import Text
 
@@ -31,7 +31,7 @@ def lint(
     for name, data in folder.files.items():
         text = Text.of(name, data)
         if text.script.fault:
-            found.append(_fault(text))
+            found += _fault(text)
         else:
             texts[name] = text
     phones = Phones(_strange(texts.values()), tuple(kinds))
@@ -61,14 +61,16 @@ def lint(
     return sorted(kept, key=lambda one: (one.file, one.line, ORDER[one.severity], one.code, one.text))
 
 
-def _fault(text: Text) -> Finding:
-    """Why nothing in the file can be read by phones."""
+def _fault(text: Text) -> list[Finding]:
+    """Why nothing in the file can be read by phones; nothing if they look for no script under its name."""
     why, _, mend = text.script.fault.partition("; ")
     if not why.startswith("no line of it"):
-        return finding(text.name, 1, "not-text", why, mend or "save it as plain text (ANSI or ASCII)")
+        return [finding(text.name, 1, "not-text", why, mend or "save it as plain text (ANSI or ASCII)")]
     asked = ENTRY.fullmatch(text.name) is not None  # phones that read scripts ask for this name
+    if not asked and foreign(text.name):
+        return []
     mend = "write a script here, or give the file the name that its own phones ask for"
-    return finding(text.name, 1, "other-language", why, mend, "error" if asked else "info")
+    return [finding(text.name, 1, "other-language", why, mend, "error" if asked else "info")]
 
 
 def _strange(texts: Iterable[Text]) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from mv_iptel.phones.lint import lines
+from mv_iptel.phones.lint.clients import sounds_secret
 from mv_iptel.phones.lint.findings import Finding
 from mv_iptel.phones.lint.text import Text
 from mv_iptel.phones.parameters import known
@@ -67,7 +68,8 @@ def diff(name: str, before: bytes, after: bytes) -> list[str]:
 def _masked(line: str) -> str:
     match = _SET.fullmatch(line)
     parameter = known(match[2]) if match else None
-    if match is None or parameter is None:
+    if match is None:
         return line
-    hidden = parameter.secret or _LOGIN.search(match[3])
+    secret = parameter.secret if parameter else sounds_secret(match[2].upper())
+    hidden = secret or _LOGIN.search(match[3])
     return f"{match[1]}..." if hidden else line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mv_iptel.phones.lint.clients import in_the_field
 from mv_iptel.phones.lint.findings import Finding, Severity, finding
 from mv_iptel.phones.lint.flow import Flow
 from mv_iptel.phones.lint.lines import prose, strange_blank
@@ -15,16 +16,6 @@ from mv_iptel.phones.script import Statement
 from mv_iptel.phones.slips import slips
 from mv_iptel.phones.values import Problem
 
-# Settings of soft clients and of IP Office's own files: in the field, but in none of the tables.
-_CLIENTS = """
-ACSPASSWORD ACSUSERNAME AUTOCONFIG_USESSO AUTO_ANSWER AUTO_AWAY BUNDLED_CONTACTS CESENABLED CESPASSWORD
-CESPORT CESSECURE CESSRVR CESUSERNAME CONFERENCE_PIN CONFIG_SERVER DATESEPARATOR DATETIMEFORMAT DIALWAIT
-DIRENABLED ENABLE_BROWSER_EXTENSION ENABLE_OUTLOOK_ADDON ESMPASSWORD ESMREFRESH ESMUSERNAME EWSPASSWORD
-EWSUSERNAME OUTLOOK_CALL_CONTACT SETTINGS_CHECK_INTERVAL SETTINGS_FILE_URL SIPENABLED SIPHA1 SIPPASSWORD
-SIPSSO SIPUSERNAME SSOENABLED SSOPASSWORD SSOUSERNAME UNIFIEDPORTALPASSWORD UNIFIEDPORTALUSERNAME
-VOIPCALLINGENABLED WINDOWS_IMPROVIDER
-"""
-CLIENTS = frozenset(_CLIENTS.split())
 _KINDS = {"range": "value-range", "value": "value-range", "length": "value-long"}
 _PLACEHOLDER = re.compile(r"@[A-Z_]+@")
 SOUGHT = 300  # unknown names for which a similar one is looked for
@@ -74,7 +65,7 @@ def _unknown(text: Text, each: Statement, told: dict[str, list[str]]) -> Iterato
             "remove the line, or write it into the file that it belongs to",
         )
         return
-    if name in CLIENTS:
+    if in_the_field(name):
         return
     if name not in told:
         told[name] = [near for near in nearest(name) if _slip(name, near)] if len(told) < SOUGHT else []
