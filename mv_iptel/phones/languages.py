@@ -50,12 +50,15 @@ def expected(name: str) -> Language:
     return SCRIPT
 
 
-def found(lines: Sequence[str]) -> Language:
-    """The language of a file without any statement of a script; SCRIPT if it shows no other."""
+def found(lines: Sequence[str], name: str = "") -> Language:
+    """The language of a file without any statement of a script; SCRIPT if it shows no other.
+
+    Pairs alone do not tell whose they are, and a few of them could be anything: then the name decides.
+    """
     pairs = others = 0
     for text in lines:
-        text = text.strip(" \t\r\ufeff")
-        if not text or text[0] == "#":
+        text = text.partition("#")[0].strip(" \t\r\ufeff")  # in these languages # starts a comment anywhere
+        if not text:
             continue
         if pairs + others == 0:
             start = text[:64].lower()
@@ -74,4 +77,9 @@ def found(lines: Sequence[str]) -> Language:
         if pairs + others == _LOOK:
             break
     # Prose has longer lines; a single odd line among pairs is a slip.
-    return PAIRS if pairs >= _ENOUGH and pairs >= 9 * others else SCRIPT
+    if pairs < 9 * others or not pairs:
+        return SCRIPT
+    wanted = expected(name)
+    if wanted in (SIP_4602, SETTINGS_11XX):
+        return wanted
+    return PAIRS if pairs >= _ENOUGH else SCRIPT

@@ -136,7 +136,7 @@ def parse(name: str, data: bytes) -> Script:
             folded.setdefault(statement.tag.casefold(), []).append(len(statements))
         statements.append(statement)
     if not fault and not any(statement.kind in _ACTS for statement in statements):
-        language = languages.found(lines)
+        language = languages.found(lines, name)
         if language is not languages.SCRIPT:
             fault = f"no line of it is for phones that read scripts: it is {language.says}"
     return Script(name, tuple(statements), len(lines), fault, tags, folded)

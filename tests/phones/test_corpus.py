@@ -56,7 +56,7 @@ class Files(dict[str, bytes]):
         return super().__getitem__(name.casefold())
 
     def had(self, name: str) -> bytes | None:
-        return self[name] if name in self else None
+        return super().get(name.casefold())
 
 
 @cache

@@ -39,9 +39,16 @@ def lint(
     for name in wanted & texts.keys():
         text = texts[name]
         flow = walk(text.script, phones, readers[name])
+        single = list(lines.check(text))
+        told = {one.line for one in single}
         own = [
-            *lines.check(text),
-            *settings.check(text, flow, phones),
+            *single,
+            # A value that is badly written is not called a wrong one besides.
+            *(
+                one
+                for one in settings.check(text, flow, phones)
+                if one.line not in told or not one.code.startswith("value-")
+            ),
             *conditions.check(text, flow),
             *across.check(text, folder),
         ]

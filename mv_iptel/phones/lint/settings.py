@@ -41,7 +41,8 @@ def check(text: Text, flow: Flow, phones: Phones) -> Iterator[Finding]:
         if one is None:
             yield from _unknown(text, each, told)
             continue
-        yield from _twice(text, each, run, one)
+        if flow.alive[index]:  # a section that no jump reaches any more is told as such
+            yield from _twice(text, each, run, one)
         run[each.name] = each
         order[one.name] = each
         if isinstance(one, Name):
@@ -162,6 +163,8 @@ def _valued(text: Text, each: Statement, one: Parameter, who: list[str] | None) 
         return
     if each.note and any(blank in value for blank in " \t"):
         return  # told as a line
+    if value.endswith(",") and text.bare(each.line + 1):
+        return  # it goes on in the next line, which is told
     problem = one.check(value)
     severity: Severity | None = None
     takers = [family for family in who or () if takes(one, family) != "no"]

@@ -66,14 +66,21 @@ class Text:
 
     @cached_property
     def crossed_out(self) -> dict[str, int]:
-        """Words that stand alone behind #, where phones see no tag: folded word -> the last such line."""
+        """Words that stand alone behind #, where phones see no tag: folded word -> the last such line.
+
+        What jumps ask for may also have more words behind it: `# THREE (third floor)`.
+        """
         tags = {each.line for each in self.script.statements if each.kind == "tag"}
+        asked = {each.tag.casefold() for each in self.script.statements if each.kind in ("if", "goto")}
         found: dict[str, int] = {}
+        longer: dict[str, int] = {}
         for number, text in enumerate(self.lines, 1):
             match = _BARE_TAG.fullmatch(text) if "#" in text and number not in tags else None
             if match:
                 found[match[1].casefold()] = number
-        return found
+            elif text[:2] == "# " and (words := cut(text[2:], 1))[0].casefold() in asked:
+                longer[words[0].casefold()] = number
+        return {**longer, **found}
 
     @cached_property
     def _suppressed(self) -> tuple[frozenset[str], dict[int, frozenset[str]]]:
