@@ -52,6 +52,9 @@ def check(text: Text, flow: Flow, phones: Phones) -> Iterator[Finding]:
         yield from _placed(text, each, one, order)
         yield from _ignored(text, each, one, phones.families(flow.reach[index]))
         yield from _valued(text, each, one, phones.families(flow.reach[index]))
+        takers = [family for family in _H323 if takes(one, family) == "yes"]
+        if len(each.value) > _LONG and flow.reach[index] & phones.of_families(takers):
+            yield finding(text.name, each.line, "value-long", _too_long(each), "write less", "info")
 
 
 def _unknown(text: Text, each: Statement, told: dict[str, list[str]]) -> Iterator[Finding]:
@@ -205,7 +208,7 @@ def _either(one: Parameter) -> str:
 
 
 def _too_long(each: Statement) -> str:
-    return f"the value of {each.name} has {len(each.value)} characters, and these phones take {_LONG}"
+    return f"the value of {each.name} has {len(each.value)} characters; a 96x1 with H.323 takes {_LONG}"
 
 
 def _only(some: int, phones: Phones, wanted: tuple[str, ...]) -> bool:
