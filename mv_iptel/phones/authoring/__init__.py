@@ -1,0 +1,1 @@
+"""Writes scripts and settings files for phones: from answers, and from the firmware that is really there."""
