@@ -79,6 +79,10 @@ def _lost(text: Text, each: Statement, lines: list[int], near: str) -> Finding:
             f"the line '# {each.tag}' stands only above, in line {above}, and phones search forward; {rest}",
             "move the section below the jump, or jump to another one",
         )
+    if each.tag.upper() == "END":
+        # The rest is left out, as it is meant; but what is added below one day will be left out too.
+        told = "the line '# END' stands nowhere; phones that jump leave out whatever follows"
+        return finding(text.name, each.line, "no-tag", told, "add the line # END at the end", "warning")
     return finding(
         text.name,
         each.line,

@@ -140,3 +140,15 @@ def test_no_damage_takes_more_than_linear_time(line):
     seconds(100)
     small, large = seconds(1_000), seconds(8_000)
     assert large < 0.1 or large < 24 * small  # eight times the work; quadratic would be 64 times
+
+
+def test_a_missing_end_does_no_harm_yet():
+    found = lint(Folder({"46xxsettings.txt": b"IF $GROUP SEQ 1 GOTO END\nSET L2Q 0\nGOTO A\n# A\n"}))
+    assert [(one.line, one.code, one.severity) for one in found] == [(1, "no-tag", "warning")]
+
+
+def test_comments_switch_findings_off():
+    data = b"## lint: ignore value-range\nSET L2QVLAN 5000\nSET L2QVLAN 5000\n"
+    assert told({"a.txt": data}) == [("a.txt", 3, "value-range")]
+    assert told({"a.txt": b"# lint: ignore-file value-range, no-tag\n" + data + b"GOTO NONE\n"}) == []
+    assert told({"a.txt": b"## lint: ignore no-tag\n" + data[28:]}) != []
