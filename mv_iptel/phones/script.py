@@ -97,10 +97,12 @@ def decode(data: bytes) -> str:
 
 
 def _line(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1").translate(_CP1252)
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1").translate(_CP1252)  # slow, and rarely needed
 
 
 def ascii_upper(text: str) -> str:
