@@ -33,8 +33,12 @@ def _jumps(text: Text, flow: Flow) -> Iterator[Finding]:
     lines: dict[str, list[int]] = {}
     for each in tags:
         lines.setdefault(each.tag.casefold(), []).append(each.line)
-    words = Words((word, 0) for word in sorted({each.tag.upper() for each in tags}))
-    spelled = {each.tag.upper(): each.tag for each in tags}
+    lost = any(
+        each.kind in ("if", "goto") and at not in flow.target
+        for at, each in enumerate(text.script.statements)
+    )
+    spelled = {each.tag.upper(): each.tag for each in tags} if lost else {}
+    words = Words((word, 0) for word in sorted(spelled))
     near: dict[str, str] = {}
     for index, each in enumerate(text.script.statements):
         if each.kind not in ("if", "goto"):

@@ -133,13 +133,16 @@ def test_time_is_linear(lines, seconds):
 def test_no_damage_takes_more_than_linear_time(line):
     def seconds(count: int) -> float:
         data = b"".join(line.replace(b"%d", b"%d" % at) for at in range(count))
-        began = time.process_time()
-        lint(Folder({"46xxsettings.txt": data}))
-        return time.process_time() - began
+        best = 99.0
+        for _ in range(2):
+            began = time.process_time()
+            lint(Folder({"46xxsettings.txt": data}))
+            best = min(best, time.process_time() - began)
+        return best
 
     seconds(100)
     small, large = seconds(1_000), seconds(8_000)
-    assert large < 0.1 or large < 24 * small  # eight times the work; quadratic would be 64 times
+    assert large < 0.3 or large < 24 * small  # eight times the work; quadratic would be 64 times
 
 
 def test_a_missing_end_does_no_harm_yet():
