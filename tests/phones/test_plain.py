@@ -38,7 +38,7 @@ TAGS = ("A", "B", "a", "END", "LONG_TAG", "b")
 NAMES = ("MCIPADD", "L2QVLAN", "X", "x", "HTTPDIR", "PKCS12URL", "SIG", "A_RATHER_LONG_NAME_OF_A_SETTING")
 VALUES = (
     "1", "2", "10.0.0.1,10.0.0.2", '""', '"a b"', '"a b', '"x"   # why', '"x" "y"', "a b", "“v”",
-    "$MACADDR.p12", "$macaddr_upper-$SERIALNO", '"$MODEL4/$X"', "Off", "off", "v" * 256, "é",
+    "$MACADDR.p12", "a\tb  c", "$macaddr_upper-$SERIALNO", '"$MODEL4/$X"', "Off", "off", "v" * 256, "é",
 )  # fmt: skip
 TESTS = (
     "$GROUP SEQ 5", "$GROUP SEQ 876", "$MODEL4 SEQ {model}", '$model4 SEQ "{model}"', "$SIG SEQ 1",
