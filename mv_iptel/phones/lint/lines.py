@@ -219,6 +219,13 @@ def _assignment(text: Text, each: Statement) -> Iterator[Finding]:
     line = text.line(each.line).rstrip(" \t")
     value = cut(line, 2)[2]
     name, number = each.name, each.line
+    if "=" in name:
+        first, _, begun = name.partition("=")
+        told = f"an = stands behind {first or 'SET'}, so phones see a setting that there is not"
+        fix = None if begun or not first else (f"SET {first} {value}",)
+        mend = f"write SET {first or 'NAME'} and the value behind a blank"
+        yield finding(text.name, number, "equals-sign", told, mend, fix=fix)
+        return
     if value[0] == '"':
         if value.count('"') == 1:
             broken = text.bare(number + 1) and '"' in text.line(number + 1)

@@ -69,7 +69,7 @@ def _unknown(text: Text, each: Statement, told: dict[str, list[str]]) -> Iterato
             "remove the line, or write it into the file that it belongs to",
         )
         return
-    if in_the_field(name):
+    if in_the_field(name) or "=" in name:  # the latter is told as a line
         return
     if name not in told:
         told[name] = [near for near in nearest(name) if _slip(name, near)] if len(told) < SOUGHT else []

@@ -1,0 +1,63 @@
+"""Findings about IF, GOTO and tags."""
+
+from __future__ import annotations
+
+import pytest
+
+from mv_iptel.phones.lint import conditions
+from mv_iptel.phones.lint.flow import walk
+from mv_iptel.phones.lint.phones import Phones
+from mv_iptel.phones.lint.text import Text
+
+
+def told(text: str) -> list[tuple[int, str]]:
+    file, phones = Text.of("46xxsettings.txt", text.encode()), Phones()
+    return [(one.line, one.code) for one in conditions.check(file, walk(file.script, phones, phones.all))]
+
+
+ASKED = {
+    "$MODEL4 SEQ 9640": None, "$MODEL4 SEQ J999": None, "$MODEL4 SEQ acw": None, "$model4 seq 9640": None,
+    "$MODEL4 SEQ 9640G": "never-true", "$MODEL SEQ 9640": "never-true", "$MODEL SEQ 9640D01A": None,
+    "$SIG SEQ 2": None, "$SIG SEQ SIP": "never-true", "$SIG_IN_USE SEQ sip": "value-case",
+    "$SIG_IN_USE SEQ 2": "never-true", "$GROUP SEQ 876": None, "$GROUP SEQ 1000": "never-true",
+    "$GROUP SEQ 01": "never-true", "$GROUP SEQ x": "never-true", "$MODEL4 SEQ b189": "value-case",
+    "$MODLE4 SEQ 9640": "unknown-variable", "$L2QVLAN SEQ 5": None, "$SERIALNO SEQ 1": "unknown-variable",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("condition", ASKED)
+def test_a_condition(condition):
+    code = ASKED[condition]
+    assert told(f"IF {condition} GOTO A\n# A\n") == ([(1, code)] if code else [])
+
+
+def test_the_same_question_again():
+    again = "IF $GROUP SEQ 1 GOTO A\nIF $GROUP SEQ 1 GOTO A\n# A\nIF $GROUP SEQ 1 GOTO B\n# B"
+    assert told(again) == [(2, "never-true")]
+    assert told("IF $L2Q SEQ 1 GOTO A\nSET L2Q 1\nIF $L2Q SEQ 1 GOTO A\nSET L2QVLAN 2\n# A") == []
+
+
+JUMPS = {
+    "GOTO A\n# A": [],
+    "GOTO A\n# A   ": [],
+    "GOTO A": [(1, "no-tag")],
+    "GOTO A\n## A": [(1, "tag-commented")],
+    "GOTO A\n #  a": [(1, "tag-commented")],
+    "# A\nGOTO A": [(2, "tag-behind")],
+    "# A\nGOTO A\n## A": [(2, "tag-commented")],
+    "GOTO A\n# a": [(1, "tag-case")],
+    "GOTO A\n# A\nGOTO B\n# A\nSET L2Q 1\n# B": [(4, "tag-twice")],
+    "GOTO A\n# A\nGOTO A\n# A": [],
+    "GOTO A\n# one\n# one\n# A": [],
+}
+
+
+@pytest.mark.parametrize("text", JUMPS)
+def test_a_jump(text):
+    assert told(text) == JUMPS[text]
+
+
+def test_a_similar_tag_is_named():
+    file, phones = Text.of("x", b"GOTO SETTINGS96X1\n# SETINGS96X1"), Phones()
+    (one,) = conditions.check(file, walk(file.script, phones, phones.all))
+    assert "GOTO SETINGS96X1" in one.mend
