@@ -232,7 +232,7 @@ def test_the_policy_pin(site, curl, data, file):
     name = "20019_96xxdata.txt"
     secure, plain = (f"{scheme}://127.0.0.1:{port}/{name}" for scheme, port in
                      (("https", site.https), ("http", site.http)))  # fmt: skip
-    right, wrong = ("-u", f"{CALL_SERVER}:4711"), ("-u", f"{CALL_SERVER}:1234")
+    right, wrong = ("-u", f"{CALL_SERVER}:vR7-pin"), ("-u", f"{CALL_SERVER}:1234")
     assert curl(PIN, secure, "-T", file)[0] == 403
     assert curl(PIN, plain, "-T", file, *right)[0] == 403
     assert curl(PIN, secure, "-T", file, *right)[0] == 201
@@ -263,6 +263,6 @@ def test_no_secret_is_told(site):
     """After all of the above: neither a password nor the community is in the journal or the status."""
     log = (site.home.log / "MV_IPTel.log").read_text("utf-8", "replace")
     told = log + site.get("/status.json").decode() + site.get("/metrics").decode()
-    for secret in ("geheim", "4711", COMMUNITY, base64.b64encode(b"20017:geheim").decode()):
+    for secret in ("geheim", "vR7-pin", COMMUNITY, base64.b64encode(b"20017:geheim").decode()):
         assert secret not in told
     assert '"fault"' not in log

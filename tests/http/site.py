@@ -99,9 +99,10 @@ class Site:
     def pass_time(self, seconds: float) -> None:
         """Move the clock, and let the server look at its deadlines."""
 
-        def move() -> None:  # on the loop: what the server is just doing belongs to the time before
-            self.ahead += seconds
-            self.server.tick(self.clock())
+        def move() -> None:  # with the lock: what the server is just doing belongs to the time before
+            with self.server.poller.lock:
+                self.ahead += seconds
+                self.server.tick(self.clock())
 
         self.call(move)
 
