@@ -46,13 +46,11 @@ def upgrade_scripts(
     written = Written()
     found = firmware(names)
     wanted = set(families) or set(FAMILIES)
-    present = {one.family for one in found} & wanted
+    # A kernel or boot file alone may belong to a sister's software.
+    present = {one.family for one in found if one.kind in ("app", "app3")} & wanted
     spelled = {name.casefold(): name for name in sorted(names | set(current or ()))}
     for script, (ours, write) in _SCRIPTS.items():
-        having = [
-            family for family in ours if family in wanted and any(one.family == family for one in found)
-        ]
-        if not having:
+        if not present & set(ours):
             continue
         target = spelled.get(script.casefold(), script)
         page = Page()
@@ -65,6 +63,8 @@ def upgrade_scripts(
             page.blank()
         page.get(spelled.get(SETTINGS, SETTINGS))
         data = page.data()
+        if not any(one.kind == "set" for one in parse(script, data).statements):
+            continue  # what could not be decided must not take the place of a script that works
         if "4600" in ours and VPN_SCRIPT.casefold() in spelled:
             data = with_branch(data)
         written.scripts[target] = data
@@ -194,8 +194,6 @@ def _96x0(to: _Writer) -> None:
     old, new = _with_boot(to, "96x0-sip", False), _with_boot(to, "96x0-sip", True)
     if old.sets or new.sets:
         to.page.jump("SIG", "2", "SIP")
-    elif not plain.sets:
-        to.notes.append(f"{to.script}: a boot file is there, and no application")
     else:
         to.page.jump("SIG", "2", _END)
     to.load(plain, "H323")

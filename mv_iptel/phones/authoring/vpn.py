@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from mv_iptel.phones.authoring.page import Page
 from mv_iptel.phones.authoring.settings import VPN_GROUP, VPN_SETTINGS, telephony
@@ -77,7 +78,11 @@ def vpn_script(wishes: Wishes, names: Iterable[str] = ()) -> bytes:
     page.say(f"{VPN_SCRIPT}: the 4600 phones of group {VPN_GROUP}; {UPGRADE} leads here.")
     page.say("They read no other settings file, so that their telephone settings stand here too.")
     page.blank()
-    telephony(page, wishes, "4600", names)
+    # At home nothing is tagged: the VLAN is the office's.
+    telephony(page, replace(wishes, vlan=""), "4600", names)
+    page.blank()
+    page.say("VPN phones may need a program of their own: take the ## away, with its exact name.")
+    page.example("APPNAME", "4600vpn_example_2_3_2.bin")
     page.blank()
     page.get(VPN_SETTINGS)
     return page.data()
@@ -105,11 +110,22 @@ def with_branch(data: bytes) -> bytes:
     )
     insert = b"".join(line.encode("ascii") + end for line in lines) + end
     match = _FIRST.search(data)
-    at = match.start() if match else len(data)
+    at = _above(data, match.start()) if match else len(data)
     body = data[:at] + insert + data[at:]
     if not body.endswith(b"\n"):
         body += end
     return body + end + f"# {last}".encode("ascii") + end
+
+
+def _above(data: bytes, at: int) -> int:
+    """Where the comment on the statement at `at` begins; but behind the file's own head."""
+    start = at
+    while start > 0:
+        line = data.rfind(b"\n", 0, start - 1) + 1
+        if not data[line:start].strip():
+            return start
+        start = line
+    return at
 
 
 def _free(tag: str, used: set[str]) -> str:
