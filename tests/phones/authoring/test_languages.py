@@ -6,7 +6,8 @@ from mv_iptel.phones.authoring.languages import LanguageFile, choose, language_f
 
 NAMES = [
     "mlf_96x1_v80_german.txt", "MLF_96x1_v176_german.txt", "mlf_s96x1_v9_french.txt",
-    "Mlf_CanadianFrench.xml", "Mlf_ParisianFrench.xml", "Mlf_J169_J179_German.xml", "KoreanRT1.xml", "46xxsettings.txt",
+    "Mlf_CanadianFrench.xml", "Mlf_ParisianFrench.xml", "Mlf_J169_J179_German.xml", "KoreanRT1.xml",
+    "46xxsettings.txt",
 ]  # fmt: skip
 
 
