@@ -19,7 +19,10 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.polling import PollingObserver
 
+from mv_iptel.history.kinds import concerns
+
 SETTLE = 0.3  # seconds without a further change before a change is told
+MANY = 256  # files that wait for that
 
 _log = logging.getLogger("mv_iptel.watching")
 # Closed after writing, where the system tells that; every single write else. Never opened: each file that a
@@ -68,13 +71,16 @@ class Watching:
             self._waiting.clear()
 
     def touched(self, what: str, path: Path) -> None:
-        """A change was seen; it is told when no other follows for `SETTLE` seconds."""
+        """A change was seen; it is told when no other follows for `SETTLE` seconds.
+
+        Of very many at once the directory is told: a whole tree is being copied.
+        """
         with self._lock:
+            if len(self._waiting) > MANY and (what, path) not in self._waiting:
+                path = path.parent
             timer = self._waiting.pop((what, path), None)
             if timer is not None:
                 timer.cancel()
-            if len(self._waiting) > 256:
-                return  # a whole tree is being copied; what matters is looked at when it is asked for
             timer = threading.Timer(SETTLE, self._tell, (what, path))
             timer.daemon = True
             self._waiting[what, path] = timer
@@ -98,5 +104,7 @@ class _Handler(FileSystemEventHandler):
         if event.is_directory:
             return
         for name in (event.src_path, getattr(event, "dest_path", "")):
-            if name and (self._what == "configuration" or str(name).lower().endswith("allow_ip.txt")):
-                self._watching.touched(self._what, Path(str(name)))
+            path = Path(str(name))
+            listed = path.name.lower().endswith("allow_ip.txt")
+            if name and (self._what == "configuration" or listed or concerns(path.name)):
+                self._watching.touched(self._what, path)

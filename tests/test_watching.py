@@ -17,7 +17,7 @@ def test_a_burst_of_changes_is_told_once_per_file(tmp_path):
     try:
         for turn in range(20):
             (tmp_path / "data" / "HTTP_allow_IP.txt").write_text(f"10.0.0.{turn}\n")
-            (tmp_path / "data" / "firmware.bin").write_text("not of interest")
+            (tmp_path / "data" / "4711_4620data.txt").write_text("not of interest")
         assert told.get(timeout=10) == ("data", "HTTP_allow_IP.txt")
         (tmp_path / "bin" / "new").write_text("[TFTP]\n")
         (tmp_path / "bin" / "new").rename(tmp_path / "bin" / "MV_IPTel.ini")
@@ -26,6 +26,30 @@ def test_a_burst_of_changes_is_told_once_per_file(tmp_path):
         assert told.empty()
     finally:
         watching.stop()
+
+
+def test_scripts_and_what_they_name_are_of_interest(tmp_path):
+    told = queue.Queue()
+    watching = Watching(lambda what, path: told.put(path.name))
+    watching.start({tmp_path: "data"})
+    try:
+        for name in ("46xxsettings.txt", "firmware.bin", ".hidden", "x.tmp"):
+            (tmp_path / name).write_text("x")
+        assert {told.get(timeout=10), told.get(timeout=10)} == {"46xxsettings.txt", "firmware.bin"}
+    finally:
+        watching.stop()
+    assert told.empty()
+
+
+def test_of_a_tree_that_is_copied_the_directory_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("mv_iptel.watching.MANY", 5)
+    monkeypatch.setattr("mv_iptel.watching.SETTLE", 1.0)
+    told = queue.Queue()
+    watching = Watching(lambda what, path: told.put(path))
+    for number in range(20):
+        watching.touched("data", tmp_path / f"{number}.scr")
+    found = {told.get(timeout=10) for _ in range(7)}
+    assert tmp_path in found and told.empty()
 
 
 def test_a_fault_in_looking_does_not_end_the_watch(tmp_path):

@@ -21,6 +21,7 @@ from mv_iptel.home import Home
 AGAIN = 1800.0  # seconds between two stock-takings: what the watcher missed is kept then
 PAUSE = 1.0  # seconds without a change before lint: a whole release is being copied, file by file
 LATEST = 10.0  # seconds after which lint waits no longer
+MANY = 1000  # changed files that are looked at one by one
 MOST = 8  # problems that the status names
 TOLD = 5  # notices for one look
 
@@ -99,11 +100,16 @@ class History:
                 self._change.notify_all()
 
     def seen(self, path: Path) -> None:
-        """This file was made, changed, moved or removed."""
+        """This file was made, changed, moved or removed; of a data directory: many in it were."""
         if not concerns(path.name):
             return
         with self._change:
-            self._seen.add(path)
+            # Of very many changes at once the watcher names only the directory.
+            whole = Path(os.path.realpath(path)) in self.places.roots.values()
+            if len(self._seen) < MANY and not whole:
+                self._seen.add(path)
+            else:
+                self._stock = True
             self._change.notify_all()
 
     def problems(self) -> list[tuple[str, int, str]]:
@@ -112,7 +118,7 @@ class History:
         rows = [(one.file, one.line, one.text) for one in found[:MOST]]
         if len(found) > MOST:
             rest = len(found) - MOST
-            rows.append((found[MOST].file, 0, f"and {rest} more such errors: mv-iptel check"))
+            rows.append((found[MOST].file, 0, f"and {rest} more such errors: mv-iptel lint"))
         return rows
 
     def _run(self) -> None:
@@ -234,7 +240,7 @@ class History:
         for one in found[:TOLD]:
             self._publish(Notice("script-broken", one.text, "error", one.file, one.line))
         if len(found) > TOLD:
-            text = f"{len(found) - TOLD} more errors in the scripts of this directory: mv-iptel check"
+            text = f"{len(found) - TOLD} more errors in the scripts of this directory: mv-iptel lint"
             self._publish(Notice("script-broken", text, "error", folder))
 
 

@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 from mv_iptel.events import Notice
-from mv_iptel.history import History
+from mv_iptel.history import History, keeper
 from mv_iptel.history.kinds import LARGEST
 from tests.history.desk import KEY, Desk, judge
 
@@ -187,3 +187,16 @@ def test_its_thread(tmp_path):
         history.close()
     assert desk.contents(f"HTTPdata/{UPGRADE}") == [b"GOTO NOWHERE\n"]
     assert notices(desk) == [("script-broken", UPGRADE, 1)]
+
+
+def test_a_whole_tree_is_copied(desk, monkeypatch):
+    """More changes than are remembered: stock is taken instead."""
+    monkeypatch.setattr(keeper, "MANY", 3)
+    for at in range(6):
+        desk.history.seen(desk.write(f"SET L2QVLAN {at}\n", f"site{at}.scr"))
+    desk.history.work()
+    assert len(desk.history.copies.files()) == 6
+    desk.write("SET L2QVLAN 9\n")
+    desk.history.seen(desk.home.http_data)
+    desk.history.work()
+    assert len(desk.history.copies.files()) == 7
