@@ -24,6 +24,7 @@ from mv_iptel import __version__
 from mv_iptel.config import Config, ConfigError, restart_needed
 from mv_iptel.events import Listener, Notice, Reloaded, Started, Stopped, Stream
 from mv_iptel.ftp.server import Server as FtpServer
+from mv_iptel.history import History
 from mv_iptel.home import write_check_files
 from mv_iptel.http.server import Server as HttpServer
 from mv_iptel.inventory import Inventory
@@ -79,6 +80,7 @@ class Daemon:
         self.ftp = FtpServer(config, self.library, self.stream)
         self.outbox = Outbox(config, self.stream.publish)
         self.library.backups.store.listeners.append(self.outbox.add)
+        self.history = History(config, self.stream.publish)
         self.status = StatusServer(
             self.counters,
             Sources(
@@ -89,7 +91,7 @@ class Daemon:
                 stream=self.stream,
                 journal=self.journal,
                 legacy=lambda: self.config.legacy(),
-                more_problems=self.http.problems,
+                more_problems=lambda: [*self.http.problems(), *self.history.problems()],
                 backups=lambda: {**self.library.backups.store.counts(), **self.outbox.counts()},
             ),
             Controls(
@@ -124,6 +126,8 @@ class Daemon:
             _become(config.settings.user)
             self.library.backups.store.open()
             self.outbox.start()
+            if config.file is not None:  # a folder that is served as it is has no history
+                self.history.start()
             watching.start(self._watched())
             self.stream.publish(Started(__version__, str(config.home.root), config.legacy()))
             _notify("READY=1")
@@ -132,6 +136,7 @@ class Daemon:
         finally:
             _notify("STOPPING=1")
             watching.stop()
+            await asyncio.to_thread(self.history.close)
             await self.status.stop()
             stops = [asyncio.to_thread(front.stop, GRACE) for front in (self.tftp, self.ftp)]
             await asyncio.gather(*stops, self.http.stop(GRACE))
@@ -212,6 +217,7 @@ class Daemon:
         await asyncio.to_thread(self.tftp.reload, config.tftp, config.settings.bind_address)
         await asyncio.to_thread(self.ftp.reload, config)
         self.outbox.configure(config)
+        self.history.configure(config)
         await self.http.reload(config)
         await self.status.reload(config)
 
@@ -238,6 +244,8 @@ class Daemon:
 
     def _changed(self, what: str, path: Path) -> None:
         """A watched file changed; on the watcher's thread."""
+        if what == "data":
+            self.history.seen(path)
         if what == "data" and path.name.lower().endswith("allow_ip.txt"):
             self.library.problems()  # reads the list, and reports what is broken in it
         elif what == "configuration" and path == self.config.file:
