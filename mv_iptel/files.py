@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -29,6 +30,18 @@ def replace(path: Path, data: bytes, mode: int = 0o644, sync: bool = True) -> No
         raise
     if sync:
         _sync(path.parent)
+
+
+def states(paths: Iterable[Path]) -> list[tuple[int, ...]]:
+    """Tells whether any of these files was changed or replaced; an empty tuple for one that is not there."""
+    found: list[tuple[int, ...]] = []
+    for path in paths:
+        try:
+            there = os.stat(path)
+            found.append((there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns))
+        except OSError:
+            found.append(())
+    return found
 
 
 def _dress(descriptor: int, path: Path, mode: int) -> None:

@@ -45,3 +45,14 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     files.replace(tmp_path / "link", b"new")
     assert target.read_bytes() == b"keep"
     assert not (tmp_path / "link").is_symlink()
+
+
+def test_states_tell_a_change_a_replacement_and_a_missing_file(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"1")
+    before = files.states((one, other))
+    assert before == files.states((one, other)) and before[1] == ()
+    files.replace(one, b"1")
+    replaced = files.states((one, other))
+    other.write_bytes(b"2")
+    assert len({str(seen) for seen in (before, replaced, files.states((one, other)))}) == 3

@@ -395,13 +395,5 @@ class Server:
 
     def _wake(self) -> None:
         """Ask again for those who wait, the first first."""
-        now = self.clock()
-        room = self.library.slots.next_end() == 0.0
-        for handler, until in list(self._held.items()):
-            if handler not in self._held:
-                continue
-            if room and handler.ask_again():
-                room = self.library.slots.next_end() == 0.0
-            elif now >= until:
-                handler.give_up()
+        self.library.slots.offer(self._held, self.clock())
         self._arm()

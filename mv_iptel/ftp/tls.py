@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
 
 from mv_iptel.events import Event, Notice
+from mv_iptel.files import states
 
 SUITES = ":".join(
     f"ECDHE-{key}-{cipher}"
@@ -68,7 +69,7 @@ class Contexts:
 
     def get(self) -> SSL.Context:
         """The context for the next session. Raises `CertificateError` if there never was a good one."""
-        state = self._stat()
+        state = states(self.files)
         if state != self._state:
             self._state = state
             self._renew()
@@ -89,16 +90,6 @@ class Contexts:
             if not first:
                 text = f"FTP: {self.files[0]} was replaced and is used from the next session on"
                 self._publish(Notice("certificate", text, "info", source=os.fspath(self.files[0])))
-
-    def _stat(self) -> object:
-        found = []
-        for path in self.files:
-            try:
-                there = os.stat(path)
-                found.append((there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns))
-            except OSError:
-                found.append(())
-        return found
 
 
 def reason(error: SSL.Error) -> str:

@@ -385,13 +385,5 @@ class Server:
 
     def _wake(self) -> None:
         """Ask again for those who wait, the first first."""
-        now = self.clock()
-        room = self.library.slots.next_end() == 0.0
-        for connection, until in list(self._held.items()):
-            if connection not in self._held:
-                continue
-            if room and connection.ask_again():
-                room = self.library.slots.next_end() == 0.0
-            elif now >= until:
-                connection.give_up()
+        self.library.slots.offer(self._held, self.clock())
         self._arm()

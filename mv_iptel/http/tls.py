@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from mv_iptel.config import HTTPS
 from mv_iptel.events import Event, Notice
+from mv_iptel.files import states
 
 SAY_AGAIN = 600.0  # seconds before the same client's failures are told again
 REMEMBERED = 1024  # clients and kinds of failure that are told apart
@@ -117,7 +118,7 @@ class Contexts:
 
     def get(self, offer: Policy) -> ssl.SSLContext:
         """The context for the next connection. Raises `CertificateError` if there never was a good one."""
-        state = self._stat()
+        state = states(self.files)
         if state != self._state:
             self._renew(state)
         context = self._contexts.get(offer)
@@ -138,16 +139,6 @@ class Contexts:
             self.problem = ""
             text = f"{self.files[0]} was replaced and is used from the next connection on"
             self._publish(Notice("certificate", text, "info", source=os.fspath(self.files[0])))
-
-    def _stat(self) -> object:
-        found = []
-        for path in self.files:
-            try:
-                there = os.stat(path)
-                found.append((there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns))
-            except OSError:
-                found.append(())
-        return found
 
 
 class Hello(NamedTuple):

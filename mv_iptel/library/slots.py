@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+
+class Waiting(Protocol):
+    """A front end's request that waits for a slot."""
+
+    def ask_again(self) -> bool:
+        """A slot may have ended. False: still none."""
+
+    def give_up(self) -> None:
+        """No slot came in time."""
 
 
 class _Slot:
@@ -105,6 +116,20 @@ class Slots:
                 return None
             idle = [slot.last for slot in self._slots.values() if not slot.active]
             return max(0.0, min(idle) + self.seconds - now) if idle else self.seconds
+
+    def offer(self, held: Mapping[Waiting, float], now: float) -> None:
+        """Let those who wait for a slot ask again, the first first; `held` has until when each waits.
+
+        `now` and those times are of the front end's clock. Who gets on, or gives up, leaves `held` by itself.
+        """
+        room = self.next_end() == 0.0
+        for one, until in list(held.items()):
+            if one not in held:
+                continue
+            if room and one.ask_again():
+                room = self.next_end() == 0.0
+            elif now >= until:
+                one.give_up()
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Call `callback` when a slot was freed by hand or the limits changed; from any thread."""
