@@ -171,6 +171,17 @@ def test_the_list_can_be_narrowed_and_sorted(seen):
         assert len(macs(sort=sort)) == 3
 
 
+def test_everyone_with_the_script_that_each_read_last(seen):
+    seen(known(1, name="96x1Supgrade.txt"), known(2, 10, name="96x1Hupgrade.txt"),
+         known(3, 20, mac=OTHER, model="J179", peer="192.0.2.5"))  # fmt: skip
+    reader = seen.reader()
+    assert [(one["key"], one["mac"], one["runs"]) for one in reader.everyone()] == [
+        (MAC, MAC, "3.2.1"), (OTHER, OTHER, "3.2.1"),
+    ]  # fmt: skip
+    assert reader.everyone()[1]["model"] == "J179"
+    assert reader.upgrade_scripts() == {MAC: "96x1Hupgrade.txt"}
+
+
 def test_sightings_of_the_last_15_minutes_are_given_to_the_library(seen):
     seen(known(1), known(2, 800, mac=OTHER, peer="192.0.2.5"), finished(3, 900, peer="192.0.2.6"))
     seen.inventory.flush()

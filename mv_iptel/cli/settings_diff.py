@@ -91,7 +91,7 @@ def _known(home: Home, signalling: str) -> tuple[list[Phone], str]:
     found: list[Phone] = []
     if home.ini.exists() or home != Home.find():
         reader = Reader(installed(home).settings.database)
-        rows, read = reader.phones(limit=1 << 40), reader.upgrade_scripts()
+        rows, read = reader.everyone(), reader.upgrade_scripts()
         reader.close()
         found = phones_of(rows, read)
     if found:

@@ -241,7 +241,7 @@ def _play(served: Served, found: Effects, switches: Switches, symbolic: bool) ->
     """One power-on, all scripts read."""
     handset = found.handset
     identity = {**anyone(handset).identity(), "MODEL4": _MODEL4} if symbolic else handset.identity()
-    evaluation = Evaluation(handset.variables(), switches, identity)
+    evaluation = Evaluation(handset.variables(), switches, identity, traced=not symbolic)
     found.asked, found.scripts = [], []
     reading = evaluation.run(found.start)
     ask = next(reading)
@@ -261,8 +261,7 @@ def _play(served: Served, found: Effects, switches: Switches, symbolic: bool) ->
             found.ended = stop.value
             break
     found.ended = found.ended._replace(text=_shown(found.ended.text), file=_shown(found.ended.file))
-    if not symbolic:  # of many phones nobody reads it, and it is the bulk of what they would hold
-        found.trace = evaluation.trace
+    found.trace = evaluation.trace
     for variable, strings in evaluation.compared.items():
         found.compared.setdefault(variable, set()).update(strings)
     return evaluation

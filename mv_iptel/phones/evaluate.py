@@ -115,7 +115,8 @@ class Evaluation:
 
     `run` is a generator: it yields `Ask`, takes bytes or None, and returns `Ended`. The parameters are
     complete so far at every `Ask`, which is how a phone decides to fetch software before its settings.
-    `variables` is what IF may test; `identity` is what may be put into values and file names.
+    `variables` is what IF may test; `identity` is what may be put into values and file names. Without
+    `traced` the trace stays empty: of many phones nobody reads it, and making it is half of the work.
     """
 
     def __init__(
@@ -123,12 +124,14 @@ class Evaluation:
         variables: Mapping[str, str],
         switches: Switches = DEFAULT,
         identity: Mapping[str, str] | None = None,
+        traced: bool = True,
     ):
         self.variables = {ascii_upper(name): value for name, value in variables.items()}
         self.identity = self.variables if identity is None else identity
         self.switches = switches
         self._whole = switches.search == "whole"
         self._folded = switches.tags == "folded"
+        self.traced = traced
         self.trace: list[Step] = []
         self.files: list[tuple[str, bool]] = []  # asked for, and whether it was had
         self.assignments: list[Assignment] = []  # every SET that took effect, in order
@@ -194,7 +197,7 @@ class Evaluation:
         script, index = reading.script, reading.index
         statements = script.statements
         if script.fault and index == 0:
-            self.trace.append(Step(script.name, 1, "fault", "", script.fault))
+            self._say(script.name, 1, "fault", "", script.fault)
         while index < len(statements):
             statement = statements[index]
             reading.budget -= 1
@@ -227,33 +230,36 @@ class Evaluation:
             place = script.find(statement.tag, index, self._whole, self._folded)
             if place is None:
                 text = f"no line '# {statement.tag}' follows: the rest of {script.name} is ignored"
-                self.trace[-1] = self.trace[-1]._replace(effect=text)
+                self._ends(text)
                 return Ended("no-tag", script.name, statement.line, text)
             if place <= index:
                 # With the same parameters at the same jump everything happens again.
                 visit = (index, self._state)
                 if visit in reading.back or len(reading.back) == JUMPS_BACK or reading.budget < 0:
                     text = f"the jump back to '# {statement.tag}' never ends"
-                    self.trace[-1] = self.trace[-1]._replace(effect=text)
+                    self._ends(text)
                     return Ended("goto-loop", script.name, statement.line, text)
                 reading.back.add(visit)
             index = place
         return Ended("end", script.name, script.lines, "end of file")
 
     def _set(self, script: Script, statement: Statement) -> None:
-        name, text = statement.name, f"{statement.kind.upper()} {statement.name} {statement.value}"
+        name = statement.name
         why = self._refused(statement)
         if why:
-            self._note(script, statement, text, why)
+            self._note(script, statement, _as_written(statement), why)
             return
-        value = self.substitute(statement.value, name)
+        value = statement.value
+        if "$" in value:
+            value = self.substitute(value, name)
         old = self.parameters.get(name)
         made = Assignment(name, value, script.name, statement.line)
         self.assignments.append(made)
         self.parameters[name] = made
         self._state ^= hash((name, value)) ^ (hash((name, old.value)) if old else 0)
-        effect = "set" if old is None else f"set again, was {_short(old.value)} from {old.file}:{old.line}"
-        self._note(script, statement, text, effect)
+        if self.traced:
+            was = f"set again, was {_short(old.value)} from {old.file}:{old.line}" if old else "set"
+            self._note(script, statement, _as_written(statement), was)
 
     def _refused(self, statement: Statement) -> str:
         """Why a SET changes nothing, or an empty string."""
@@ -333,7 +339,20 @@ class Evaluation:
         return None
 
     def _note(self, script: Script, statement: Statement, text: str, effect: str) -> None:
-        self.trace.append(Step(script.name, statement.line, statement.kind, text, effect))
+        self._say(script.name, statement.line, statement.kind, text, effect)
+
+    def _say(self, file: str, line: int, kind: str, text: str, effect: str) -> None:
+        if self.traced:
+            self.trace.append(Step(file, line, kind, text, effect))
+
+    def _ends(self, effect: str) -> None:
+        """What became of the last line is known better now."""
+        if self.traced:
+            self.trace[-1] = self.trace[-1]._replace(effect=effect)
+
+
+def _as_written(statement: Statement) -> str:
+    return f"{statement.kind.upper()} {statement.name} {statement.value}"
 
 
 def _script(name: str, data: bytes | Script) -> Script:

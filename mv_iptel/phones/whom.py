@@ -94,8 +94,8 @@ class _Comparing:
 
     def run(self, phones: Iterable[Phone], groups: Iterable[str] | None) -> Comparison:
         everyone: dict[Phone, Counter[str]] = defaultdict(Counter)
-        for phone, count in Counter(phones).items():
-            everyone[phone._replace(mac="")][phone.mac] += count
+        for model, mac, group, signalling in phones:
+            everyone[Phone(model, "", group, signalling)][mac] += 1
         todo: list[Phone] = []
         for phone, macs in everyone.items():
             handset = handset_of(phone)
@@ -243,23 +243,20 @@ for _family in FAMILIES.values():
 _LONG = re.compile(r"D\d\d[A-Z]?$", re.I)  # a 9620D01A is a 9620
 
 
-@lru_cache(maxsize=1 << 10)
-def _speaks(model: str, signalling: str) -> bool:
-    return handset_of(Phone(model, signalling=signalling)) is not None
-
-
 def phones_of(rows: Iterable[Mapping[str, Any]], scripts: Mapping[str, str]) -> list[Phone]:
     """The inventory's phones. `scripts` is the upgrade script that each read last, by its key."""
-    found = []
-    for row in rows:
-        script = scripts.get(row["key"], "").replace("\\", "/").rpartition("/")[2].casefold()
-        speaks = _SIGNALLING.get(script, set())
-        if len(speaks) == 1:
-            (signalling,) = speaks
-        else:  # one script for both: the name of what it runs tells
-            signalling = "SIP" if row["runs"].upper().startswith("SIP") else ""
-        phone = Phone(_LONG.sub("", row["model"].strip()), row["mac"], "0", signalling)
-        if signalling and not _speaks(phone.model, signalling):
-            phone = phone._replace(signalling="")
-        found.append(phone)
-    return found
+    return [
+        _told(row["model"], scripts.get(row["key"], ""), row["runs"])._replace(mac=row["mac"]) for row in rows
+    ]
+
+
+@lru_cache(maxsize=1 << 12)
+def _told(model: str, script: str, runs: str) -> Phone:
+    """What model, last upgrade script and firmware tell of a phone."""
+    speaks = _SIGNALLING.get(script.replace("\\", "/").rpartition("/")[2].casefold(), set())
+    if len(speaks) == 1:
+        (signalling,) = speaks
+    else:  # one script for both: the name of what it runs tells
+        signalling = "SIP" if runs.upper().startswith("SIP") else ""
+    phone = Phone(_LONG.sub("", model.strip()), signalling=signalling)
+    return phone if handset_of(phone) or not signalling else phone._replace(signalling="")

@@ -15,9 +15,11 @@ from mv_iptel.phones.families import FAMILIES
 PHONE = {"MODEL4": "9640", "GROUP": "5", "SIG": "1", "MACADDR": "00040dABcdef", "BOOTNAME": "hb1.bin"}
 
 
-def play(files: dict[str, bytes], switches: Switches | None = None) -> tuple[Evaluation, Ended]:
+def play(
+    files: dict[str, bytes], switches: Switches | None = None, traced: bool = True
+) -> tuple[Evaluation, Ended]:
     """Play `main` for a phone; what is not in `files` cannot be had."""
-    evaluation = Evaluation(PHONE, switches or Switches())
+    evaluation = Evaluation(PHONE, switches or Switches(), traced=traced)
     running = evaluation.run("main")
     ask = next(running)
     try:
@@ -71,6 +73,20 @@ def test_rule(rule):
     script, wanted = RULES[rule]
     evaluation, _ = play({"main": script, "more": b"SET M 1"})
     assert values(evaluation) == wanted
+
+
+BAD_ENDS = (b"GOTO X", b"# X\nGOTO X", b"GET main", b"GET absent", b"SET\nGOTO X")
+
+
+def test_without_a_trace_all_else_is_the_same():
+    switches = Switches(search="whole", get_failure="stop")
+    for script in (*BAD_ENDS, *(script for script, _ in RULES.values())):
+        files = {"main": script, "more": b"SET M 1"}
+        (told, ended), (silent, end) = (play(files, switches, traced) for traced in (True, False))
+        assert (silent.assignments, silent.compared, silent.files) == (
+            told.assignments, told.compared, told.files,
+        )  # fmt: skip
+        assert end == ended and not silent.trace
 
 
 SWITCHES = {
