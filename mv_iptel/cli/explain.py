@@ -9,6 +9,7 @@ import click
 from rich.text import Text
 
 from mv_iptel.cli.asking import installed
+from mv_iptel.cli.forms import beside, window
 from mv_iptel.cli.options import NEGATIVE, common, console, end, print_json
 from mv_iptel.cli.sim_options import handset_of
 from mv_iptel.home import Home
@@ -156,9 +157,7 @@ def _show(told: dict[str, Any], found: Effects, row: Parameter | None, says: str
         console.print(f"{told['name']}: asked for by {says}", style="dim", markup=False)
     for trouble in troubles(found):
         where = f" ({trouble.file}:{trouble.line})" if trouble.file else ""
-        console.print(
-            plain(f"  This phone has trouble: {trouble.text}{where}", 400), style="yellow", markup=False
-        )
+        _print("trouble", plain(f"{trouble.text}{where}", 400), "yellow")
     _print("value", _value(told, row), "green" if told["source"] != "default" else "")
     order = ("set", "profile", "overridden", "rejected", "ignored", "not read")
     for what in order:
@@ -180,8 +179,12 @@ def _show(told: dict[str, Any], found: Effects, row: Parameter | None, says: str
         _print("meaning", row.says)
         if row.note:
             _print("", row.note)
+    elif known(told["name"]):
+        _print("meaning", "only its name is known")
     else:
-        _print("meaning", "no such setting is known" if not known(told["name"]) else "only its name is known")
+        near = nearest(told["name"])
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        _print("meaning", f"no such setting is known{hint}")
     if told["by_mac"] and handset.mac not in told["by_mac"]:
         _print("besides", f"scripts ask for the MAC {', '.join(told['by_mac'][:5])}: see --mac")
 
@@ -201,7 +204,7 @@ def _value(told: dict[str, Any], row: Parameter | None) -> str:
 
 
 def _print(label: str, text: str, style: str = "") -> None:
-    console.print(Text(f"  {label:<9} ", "dim") + Text(text, style))
+    console.print(beside(Text(f"  {label:<9} ", "dim"), Text(text, style), window()))
 
 
 commands: list[click.Command] = [explain]

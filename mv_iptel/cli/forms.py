@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -16,10 +17,33 @@ from mv_iptel.status.words import OPS, OUTCOMES, REASONS, size
 TONES = {"ok": "green", "refused": "yellow", "up": "green", "failed": "red", "off": "dim"}
 
 
+LEAST = 24  # cells; in less room nobody reads prose
+
+
+def window() -> int:
+    """How wide the terminal is; 0 where lines are not for a terminal, so that `grep` finds them whole."""
+    return console.width if console.is_terminal else 0
+
+
+def beside(head: Text, prose: Text, width: int) -> Text:
+    """Prose that stays beside its head: in a window it is folded at blanks, never inside a word."""
+    room = width - head.cell_len
+    if room < LEAST or prose.cell_len <= room:
+        return head + prose
+    cuts, begun = [], 0
+    for word in re.finditer(r"\S+", prose.plain):
+        if word.end() - begun > room and word.start() > begun:
+            cuts.append(begun := word.start())
+    lines = list(prose.divide(cuts))
+    for line in lines:
+        line.rstrip()
+    return head + Text("\n" + " " * head.cell_len).join(lines)
+
+
 class Columns:
     """Aligned columns, as wide as they are: a MAC folded to fit a window can be neither read nor copied.
 
-    `>` before a heading puts its column to the right.
+    Only prose in the last column is folded. `>` before a heading puts its column to the right.
     """
 
     def __init__(self, *heads: str):
@@ -33,9 +57,13 @@ class Columns:
         widths = [max(cell.cell_len for cell in column) for column in zip(*self.rows, strict=True)]
         for row in self.rows:
             line = Text()
-            for cell, width, right in zip(row, widths, self.right, strict=True):
+            for cell, width, right in zip(row[:-1], widths, self.right, strict=False):
                 space = " " * (width - cell.cell_len)
                 line.append_text(Text(space) + cell if right else cell + Text(space)).append("  ")
+            last = row[-1].copy()
+            if self.right[-1]:
+                last = Text(" " * (widths[-1] - last.cell_len)) + last
+            line = beside(line, last, window())
             line.rstrip()
             console.print(line)
 

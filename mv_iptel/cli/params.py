@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from mv_iptel.cli.forms import Columns
+from mv_iptel.cli.forms import Columns, beside, window
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
@@ -178,9 +178,9 @@ def _show(each: Parameter, other: Spelling | None) -> None:
     used = [preset for preset in presets().values() if each.name in dict(preset.sets)]
     if used:
         console.print("\nPresets that set it", style="bold")
-        table = Columns("preset", "for", "sets")
+        table = Columns("preset", "for: what it sets")
         for preset in used:
-            table.add_row(preset.name, preset.says, _sets(preset))
+            table.add_row(preset.name, f"{preset.says}: {_sets(preset)}")
         table.show()
 
 
@@ -202,7 +202,7 @@ def _show_variable(variable: Variable, alone: bool) -> None:
 
 
 def _line(label: str, text: str) -> None:
-    console.print(Text(f"  {label:<15}", "dim") + Text(text))
+    console.print(beside(Text(f"  {label:<15}", "dim"), Text(text), window()))
 
 
 def _brief(each: Parameter) -> str:

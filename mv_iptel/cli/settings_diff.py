@@ -11,6 +11,7 @@ from rich.text import Text
 
 from mv_iptel.addresses import mac_of
 from mv_iptel.cli.asking import installed
+from mv_iptel.cli.forms import beside, window
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
 from mv_iptel.cli.sim_options import handset_of
 from mv_iptel.home import Home
@@ -156,16 +157,16 @@ def _notes(found: Comparison, counted: bool, supposed: bool, sides: tuple[Served
 def _show_block(block: Block, found: Comparison, counted: bool, part: str, shown: int) -> None:
     who = _who(block, found)
     count = f"{block.phones:,} phone{'s' if block.phones != 1 else ''}: " if counted and block.phones else ""
-    console.print(Text(f"  {count}{who}", "cyan"))
+    console.print(beside(Text("  "), Text(f"{count}{who}", "cyan"), window()))
     most = shown if len(block.told) > shown + 1 else len(block.told)
     for told in block.told[:most]:
-        line = Text("    ")
+        line = Text()
         if isinstance(told.what, Trouble):
             line.append(plain(f"was: {told.what.text}" if part == "mends" else told.what.text, 300))
         else:
             line.append_text(_change(told.what))
         line.append(plain(f"  {_where(told.lines)}", 200), "dim")
-        console.print(line)
+        console.print(beside(Text("    "), line, window()))
     if len(block.told) > most:
         console.print(f"    and {len(block.told) - most} more; --all shows them", style="dim")
 

@@ -150,10 +150,12 @@ def _show(rows: list[dict[str, Any]], everything: bool) -> None:
         else:
             head.append(f"  {size(row['size'])}")
             if row["first"]:
-                head.append("  the first copy", "dim")
+                head.append("  first copy", "dim")
             else:
                 head.append(f"  +{row['added']}", "green").append(f" -{row['removed_lines']}", "red")
-        console.print(head.append(f"  {row['version']}", "dim"))
+        # The checksum alone names a content; a removal has none.
+        version = row["version"] if row["removed"] else row["version"].rpartition("-")[2]
+        console.print(head.append(f"  {version}", "dim"))
         if "error" in row:
             console.print(f"    the copy cannot be read: {row['error']}", style="yellow", markup=False)
         if not row["removed"]:

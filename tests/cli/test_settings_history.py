@@ -43,7 +43,7 @@ def test_nothing_is_kept_yet(site):
 
 def test_the_log_takes_stock_first(site):
     site.write(FIRST)
-    assert "the first copy" in run(site, "log", "46xxsettings.txt")
+    assert "first copy" in run(site, "log", "46xxsettings.txt")
     site.write(SECOND)
     shown = run(site, "log", "46XXSETTINGS.txt")
     assert "+3 -2" in shown
@@ -60,12 +60,12 @@ def test_the_log_takes_stock_first(site):
 def test_the_log_of_all_files_has_changes_not_beginnings(site):
     site.write(FIRST)
     site.write("GET 46xxsettings.txt\n", "46xxupgrade.scr")
-    assert run(site, "log").count("the first copy") == 2  # there is no change yet
+    assert run(site, "log").count("first copy") == 2  # there is no change yet
     (site.home.http_data / "46xxupgrade.scr").unlink()
     site.write(SECOND)
     shown = run(site, "log")
     assert "removed" in shown and "first copy" not in shown
-    assert run(site, "log", "--all").count("the first copy") == 2
+    assert run(site, "log", "--all").count("first copy") == 2
 
 
 def test_undo_and_undo_again(site):
