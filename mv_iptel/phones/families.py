@@ -51,13 +51,14 @@ class Family:
 
 
 _OLD = ("BOOTNAME", "GROUP", "SIG")
-_9600 = ("BOOTNAME", "APPNAME", "GROUP", "MODEL", "MODEL4", "MACADDR", "SIG", "VPNACTIVE", "SHA2CAPABLE")
-_96X1 = ("GROUP", "MODEL", "MODEL4", "MACADDR", "SIG_IN_USE", "VPNACTIVE", "HWVERS")
-_1600 = ("BOOTNAME", "GROUP", "MODEL4")
-_J100 = ("APPNAME_IN_USE", "GROUP", "MODEL", "MODEL4", "MACADDR", "SIG_IN_USE", "HWVERS")
+_9600 = ("BOOTNAME", "APPNAME", "GROUP", "MODEL", "MODEL4", "MACADDR", "SIG")
+_96X1 = ("GROUP", "MODEL", "MODEL4", "MACADDR", "SIG_IN_USE", "VPNACTIVE")
+# PHONECC, a number on the phone's label, is asked in the script of the SIP software of the 1603SW-I.
+_1600 = ("BOOTNAME", "GROUP", "MODEL4", "SIG", "PHONECC")
+_J100 = ("APPNAME_IN_USE", "GROUP", "MODEL", "MODEL4", "MACADDR", "SIG_IN_USE")
 # IPADD and SUBNET are the phone's own, MODEL6 such as K175CW, GEN the hardware's generation: known only
 # where a handset is given them.
-_VANTAGE = ("GROUP", "MODEL", "MODEL4", "MODEL6", "MACADDR", "IPADD", "SUBNET", "GEN")
+_VANTAGE = ("GROUP", "MODEL4", "MODEL6", "MACADDR", "IPADD", "SUBNET", "GEN")
 # What the interface specification of the 96x1 says of names, values and files.
 _LIMITED = Switches(file_names=r"[0-9A-Za-z._-]{1,50}", name_limit=30, value_limit=255)
 
@@ -70,21 +71,22 @@ FAMILIES = {
         # Releases before 2.2: TFTP only, and a GET that fails ends the script.
         Family("4600-old", ("46xxupgrade.scr",), "H323", ("tftp",), "tftp", software_first=True,
                variables=_OLD, files=(), switches=Switches(get_failure="stop")),
-        Family("96x0", ("96xxupgrade.txt",), "H323", variables=_9600),
-        Family("96x0-sip", ("96xxupgrade.txt",), "SIP", secure_software=True, variables=_9600,
-               files=_SIP_FILES),
+        Family("96x0", ("96xxupgrade.txt",), "H323", variables=(*_9600, "VPNACTIVE")),
+        Family("96x0-sip", ("96xxupgrade.txt",), "SIP", secure_software=True,
+               variables=(*_9600, "SHA2CAPABLE"), files=_SIP_FILES),
         Family("96x1", ("96x1Hupgrade.txt",), "H323", variables=_96X1, checks_name=False,
                switches=_LIMITED),
-        Family("96x1-sip", ("96x1Supgrade.txt",), "SIP", secure_software=True, variables=_96X1,
-               files=_SIP_FILES),
+        Family("96x1-sip", ("96x1Supgrade.txt",), "SIP", secure_software=True,
+               variables=(*_96X1, "HWVERS"), files=_SIP_FILES),
         # Early notes spell it 1600upgrade.txt.
         Family("16xx", ("16xxupgrade.txt", "1600upgrade.txt"), "H323", protocol="http", software_first=True,
                variables=_1600, files=(*_LANGUAGES, "FONTFILE")),
         Family("J100-sip", ("J100Supgrade.txt",), "SIP", protocol="http", software_first=True,
-               secure_software=True, variables=_J100, files=_SIP_FILES),
+               secure_software=True, variables=(*_J100, "HWVERS"), files=_SIP_FILES),
         Family("J100", ("J100Hupgrade.txt",), "H323", protocol="http", variables=_J100, checks_name=False),
         # A conference phone with 96x1 software. No source names its script: spelled as its sisters' are.
-        Family("B189", ("B189Hupgrade.txt",), "H323", variables=_96X1, checks_name=False),
+        Family("B189", ("B189Hupgrade.txt",), "H323", variables=("GROUP", "MODEL", "MODEL4", "MACADDR"),
+               checks_name=False),
         Family("K1xx", ("K1xxSupgrade.txt",), "SIP", protocol="http", software_first=True,
                secure_software=True, variables=_VANTAGE, files=_SIP_FILES),
     )

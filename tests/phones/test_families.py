@@ -10,6 +10,7 @@ import pytest
 from mv_iptel.library import names
 from mv_iptel.library.identity import of_agent
 from mv_iptel.phones.families import FAMILIES, MODELS, Handset, family_of, version_of
+from mv_iptel.phones.parameters import variables
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 
@@ -61,13 +62,13 @@ VARIABLES = {
     "4621SW": {"BOOTNAME": "b.bin", "GROUP": "7", "SIG": "1"},
     "9640": {
         "BOOTNAME": "b.bin", "APPNAME": "ha96xx_3_2_8.bin", "GROUP": "7", "MODEL": "9640D01A",
-        "MODEL4": "9640", "MACADDR": "00040d000001", "SIG": "1", "VPNACTIVE": "0", "SHA2CAPABLE": "1",
+        "MODEL4": "9640", "MACADDR": "00040d000001", "SIG": "1", "VPNACTIVE": "0",
     },
     "9611G": {
         "GROUP": "7", "MODEL": "9611GD01A", "MODEL4": "9611", "MACADDR": "00040d000001", "SIG_IN_USE": "H323",
-        "VPNACTIVE": "0", "HWVERS": "1",
+        "VPNACTIVE": "0",
     },
-    "1616": {"BOOTNAME": "b.bin", "GROUP": "7", "MODEL4": "1616"},
+    "1616": {"BOOTNAME": "b.bin", "GROUP": "7", "MODEL4": "1616", "SIG": "1"},
     "J179": {
         "APPNAME_IN_USE": "3.2.8", "GROUP": "7", "MODEL": "J179D01A", "MODEL4": "J179",
         "MACADDR": "00040d000001", "SIG_IN_USE": "SIP", "HWVERS": "1",
@@ -80,6 +81,12 @@ def test_a_phone_knows_only_what_its_family_knows(model):
     handset = Handset(model, group="7", runs="ha96xx_3_2_8.bin", boot="b.bin")
     assert handset.variables() == VARIABLES[model]
     assert handset.identity()["MODEL4"] == model[:4]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_table_of_variables_says_the_same_of_each_family(name):
+    table = {each.name for each in variables().values() if each.tested and name in each.families}
+    assert set(FAMILIES[name].variables) == table
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if family_of(model).protocol != "tftp"])
