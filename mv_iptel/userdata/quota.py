@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from mv_iptel.library.answers import Reason, Refuse
@@ -22,6 +22,12 @@ NAMES = 200_000  # more than any site has users: empty files cost no octets, but
 # Octets of uploads that have not ended, which no count of what is kept knows:
 UNDER_WAY = 256 << 20  # of all clients,
 UNDER_WAY_EACH = 16 << 20  # and of one address
+
+
+@lru_cache(maxsize=4096)
+def _siblings(ext: str) -> tuple[str, ...]:
+    """All names of an extension."""
+    return tuple(Kept(ext, cls, sip).file for cls in CLASSES for sip in (False, True))
 
 
 class Uploads:
@@ -76,8 +82,8 @@ class Tally(NamedTuple):
 class Ledger:
     """The count of everything. Complete after the first `scan`; before it a name is counted when asked for.
 
-    Other processes change things too (an administrator restores): each change of a name counts that name
-    anew, and the daily scan counts all.
+    What we change is added as it happens; other processes change things too (an administrator restores), and
+    the daily scan counts all anew.
     """
 
     def __init__(self, config: Config):
@@ -108,9 +114,14 @@ class Ledger:
         return Tally(-1, {}, {}) if self._complete else self.count(name)
 
     def extension(self, kept: Kept) -> dict[str, Tally]:
-        """What is kept of all names of this one's extension."""
-        names = [Kept(kept.ext, cls, sip).file for cls in CLASSES for sip in (False, True)]
-        return {name: self.of(name) for name in names}
+        """What is kept of this name, and of the others of its extension that there are."""
+        names = _siblings(kept.ext)
+        if not self._complete:
+            return {name: self.of(name) for name in names}
+        with self._lock:
+            found = {name: tally for name in names if (tally := self._names.get(name)) is not None}
+        found.setdefault(kept.file, Tally(-1, {}, {}))
+        return found
 
     def count(self, name: str) -> Tally:
         """Look at the disk for one name."""
@@ -157,18 +168,15 @@ class Ledger:
             self._complete = True
         return True
 
-    @contextmanager
-    def room(self, kept: Kept, size: int) -> Iterator[Refuse | None]:
-        """Whether a current file of this size may come; while it does, its octets are taken.
+    def take(self, kept: Kept, size: int) -> Refuse | None:
+        """Whether a current file of this size may come; if so, `give_back` follows once it has, or has not.
 
         The older contents of its extension may give way to it, those of others may not.
         """
         if self.of(kept.file).current < 0 and len(self._names) >= NAMES and kept.file not in self._names:
-            yield Refuse(Reason.QUOTA, f"{NAMES} names are kept, and {kept.file} would be one more")
-            return
+            return Refuse(Reason.QUOTA, f"{NAMES} names are kept, and {kept.file} would be one more")
         if not size:  # a removal makes room, and an empty file needs none
-            yield None
-            return
+            return None
         settings = self.config.settings
         own = self.extension(kept)
         before = max(own[kept.file].current, 0)
@@ -176,21 +184,31 @@ class Ledger:
         most = settings.quota_per_extension
         if currents > most:
             whose = f"extension {kept.ext}" if kept.ext else "names without extension"
-            yield Refuse(Reason.QUOTA, f"{currents} octets for {whose}, QuotaPerExtension is {most}")
-            return
+            return Refuse(Reason.QUOTA, f"{currents} octets for {whose}, QuotaPerExtension is {most}")
         with self._lock:
             least = self._octets + self._coming - sum(t.older for t in own.values()) - before + size
-            fits = least <= settings.quota_total
-            if fits:
+            if least <= settings.quota_total:
                 self._coming += size
-        if not fits:
-            yield Refuse(Reason.QUOTA, f"{least} octets in all, QuotaTotal is {settings.quota_total}")
-            return
-        try:
-            yield None
-        finally:
-            with self._lock:
-                self._coming -= size
+                return None
+        return Refuse(Reason.QUOTA, f"{least} octets in all, QuotaTotal is {settings.quota_total}")
+
+    def give_back(self, size: int) -> None:
+        """What was taken is counted as kept, or will not come."""
+        with self._lock:
+            self._coming -= size
+
+    def changed(self, name: str, size: int, version: str, octets: int) -> None:
+        """We changed this name's current file (-1: removed it), and `version` of so many octets was added."""
+        with self._lock:
+            old = self._names.get(name)
+            if old is None and self._complete:
+                old = Tally(-1, {}, {})
+            if old is not None:
+                kept = {**old.versions, version: octets} if version else old.versions
+                self._put(name, Tally(size, kept, old.archived))
+                self._fresh.add(name)
+                return
+        self.count(name)
 
     def surplus(self, kept: Kept) -> list[tuple[str, str, bool]]:
         """What must give way now: (name, id, whether from the archive) of this extension, the oldest first.

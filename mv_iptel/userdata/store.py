@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from mv_iptel.events import Event, Notice
 from mv_iptel.library.answers import Reason, Refuse
 from mv_iptel.library.contents import etag_of
+from mv_iptel.userdata import history
 from mv_iptel.userdata.care import Care, give_way, lane_of, prune
 from mv_iptel.userdata.disk import Aside, look, refusal, remove_parts
-from mv_iptel.userdata.history import Change, append
 from mv_iptel.userdata.lanes import Lanes
 from mv_iptel.userdata.names import Kept
 from mv_iptel.userdata.quota import Ledger, Uploads
-from mv_iptel.userdata.swap import Places, Swapped, swap, unmet
+from mv_iptel.userdata.swap import Change, Places, Swapped, swap, unmet
 from mv_iptel.userdata.versions import folder_of
 
 if TYPE_CHECKING:
     from mv_iptel.config import Config
 
-THREADS = 8  # commits at once: they wait for the disk, and their syncs share its work
+THREADS = 8  # one commits what comes together; the others do what takes its time
 SAY_AGAIN = 3600.0  # seconds before the same notice is repeated
 ADMINISTRATORS = ("restore", "superuser")  # who may do anything without being suspicious
 SPILL = 64 << 10  # octets of an upload that wait in memory; most backups are smaller than that
@@ -187,7 +187,7 @@ class Store:
         self._born = time.time()  # the file system's clock, whatever `now` says
         self._ledger = Ledger(config)
         self.uploads = Uploads()  # for drafts
-        self._lanes = Lanes(THREADS, "userdata", self._fault)
+        self._lanes = Lanes(THREADS, "userdata", self._fault, self._answer)
         self._care = Care(self._lanes, self._say, now, self._born)
         self._care.configure(config, self._ledger)
         self._said: dict[tuple[str, str], float] = {}
@@ -235,74 +235,107 @@ class Store:
 
     def take(self, draft: Draft, done: Callable[[Outcome], None]) -> bool:
         """Commit a draft in its turn. False: the store is closed. For drafts."""
-        return self._lanes.run(lane_of(draft.kept), lambda: self._answer(draft, done))
+        lane = lane_of(draft.kept)
+        if draft.also is not None:  # it may take its time, and no other waits with it
+            return self._lanes.run(lane, lambda: self._answer([(draft, done)]))
+        return self._lanes.add(lane, (draft, done))
 
     def _places(self, kept: Kept) -> Places:
         config = self.config
         return Places(config.http.backup_dir / kept.file, folder_of(config, kept.file), config.home.lock)
 
-    def _answer(self, draft: Draft, done: Callable[[Outcome], None]) -> None:
+    def _answer(self, taken: list[tuple[Draft, Callable[[Outcome], None]]]) -> None:
+        """Commit what came together, and tell each what became of it."""
         try:
-            outcome = self._commit(draft)
-        except OSError as error:
-            outcome = refusal(error, draft.places.current)
+            outcomes = self._commit([draft for draft, _ in taken])
         except Exception as fault:
             self._fault(fault)
-            outcome = Refuse(Reason.FAULT, f"{draft.file}: {type(fault).__name__}")
-        if isinstance(outcome, Refuse):
-            draft.hand_over(outcome)  # what was written is forgotten, wherever it failed
-        draft.give_back()
-        try:
-            done(outcome)
-        except Exception as fault:
-            self._fault(fault)
-        if isinstance(outcome, Stored) and not outcome.same:
-            for listener in self.listeners:
-                try:
-                    listener(outcome, draft.origin)
-                except Exception as fault:
-                    self._fault(fault)
+            outcomes = [Refuse(Reason.FAULT, f"{one.file}: {type(fault).__name__}") for one, _ in taken]
+        for (draft, done), outcome in zip(taken, outcomes, strict=True):
+            if isinstance(outcome, Refuse):
+                draft.hand_over(outcome)  # what was written is forgotten, wherever it failed
+            draft.give_back()
+            self._try(lambda done=done, outcome=outcome: done(outcome))
+            if isinstance(outcome, Stored) and not outcome.same:
+                for listener in self.listeners:
+                    self._try(lambda tell=listener, what=outcome, who=draft.origin: tell(what, who))
 
-    def _commit(self, draft: Draft) -> Outcome:
-        config, ledger, kept = self.config, self._ledger, draft.kept
-        with ledger.room(kept, draft.size) as refuse:
-            if refuse is not None:
-                about = f"refused {kept.ext or kept.file}"
-                self._say("userdata-quota", f"{kept.file} was refused: {refuse.detail}", "warning", about)
-            ready = draft.hand_over(refuse)
-            if isinstance(ready, Refuse):
-                return ready
-            aside, sha256 = ready
-            swapped = swap(draft.places, aside, sha256, draft.match, draft.also, self._now)
-            if isinstance(swapped, Refuse):
-                return swapped
-            if not swapped.same:
-                with suppress(OSError):  # what is done is done; the daily count tells it
-                    ledger.count(kept.file)
-        removed = swapped.new is None
+    def _try(self, tell: Callable[[], None]) -> None:
+        try:
+            tell()
+        except Exception as fault:
+            self._fault(fault)
+
+    def _commit(self, drafts: list[Draft]) -> list[Outcome]:
+        config, ledger = self.config, self._ledger
+        coming = 0
+        ways: list[Change | Refuse] = []
+        try:
+            for draft in drafts:
+                refuse = self._room(ledger, draft)
+                coming += draft.size if refuse is None else 0
+                ways.append(self._ready(draft, refuse))
+            swap([way for way in ways if isinstance(way, Change)], self._now)
+            outcomes = [self._kept(ledger, draft, way) for draft, way in zip(drafts, ways, strict=True)]
+        finally:
+            ledger.give_back(coming)
+        for draft, outcome in zip(drafts, outcomes, strict=True):
+            if isinstance(outcome, Stored) and not outcome.same:
+                self._make_room(config, ledger, draft.kept)
+        return outcomes
+
+    def _room(self, ledger: Ledger, draft: Draft) -> Refuse | None:
+        kept = draft.kept
+        try:
+            refuse = ledger.take(kept, draft.size)
+        except OSError as error:
+            return refusal(error, draft.places.current)
+        if refuse is not None:
+            text = f"{kept.file} was refused: {refuse.detail}"
+            self._say("userdata-quota", text, "warning", f"refused {kept.ext or kept.file}")
+        return refuse
+
+    @staticmethod
+    def _ready(draft: Draft, refuse: Refuse | None) -> Change | Refuse:
+        ready = draft.hand_over(refuse)
+        if isinstance(ready, Refuse):
+            return ready
+        return Change(draft.places, *ready, draft.match, draft.also)
+
+    def _kept(self, ledger: Ledger, draft: Draft, way: Change | Refuse) -> Outcome:
+        """What became of a change, counted and written down."""
+        swapped = way if isinstance(way, Refuse) else way.outcome
+        assert swapped is not None
+        if isinstance(swapped, Refuse):
+            return swapped
+        name, removed = draft.kept.file, swapped.new is None
         stored = Stored(
-            kept.file,
+            name,
             draft.file,
             draft.size,
             created=swapped.old is None,
             same=swapped.same,
-            sha256="" if removed else sha256,
+            sha256="" if removed else way.sha256,
             removed=removed,
-            etag="" if swapped.new is None else etag_of(kept.file, swapped.new),
+            etag="" if swapped.new is None else etag_of(name, swapped.new),
         )
         if not swapped.same:
+            old = swapped.old.st_size if swapped.old is not None else 0
+            with suppress(OSError):  # what is done is done; the daily count tells it
+                ledger.changed(name, -1 if removed else draft.size, swapped.version, old)
             self._note(draft.places, stored, draft.origin, swapped)
-            self._make_room(config, ledger, kept)
         return stored
 
     def _note(self, places: Places, stored: Stored, origin: Origin, swapped: Swapped) -> None:
         """Write the change down, and tell what is suspicious about it."""
-        told: Iterable[Change] = ()
+        told: Iterable[history.Change] = ()
         at, op = round(self._now(), 6), "delete" if stored.removed else "store"
         if origin.how == "restore":
             op = "restore"
         try:
-            told = append(places.versions, Change(at, op, stored.sha256[:8], stored.size, *origin))
+            told = history.append(
+                places.versions, history.Change(at, op, stored.sha256[:8], stored.size, *origin)
+            )
         except OSError as error:
             self._say("userdata-history", f"{error.filename or places.versions}: {error.strerror}", "warning")
         if origin.how in ADMINISTRATORS:

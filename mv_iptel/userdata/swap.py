@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -74,66 +74,164 @@ def unmet(match: str, name: str, found: os.stat_result | None) -> Refuse | None:
     return Refuse(Reason.CHANGED, f'If-Match {match[:80]!r}: {name} is "{now}" now')
 
 
-def swap(
-    places: Places,
-    new: Aside | None,
-    sha256: str,
-    match: str,
-    also: Callable[[], Refuse | None] | None,
-    now: Callable[[], float],
-) -> Swapped | Refuse:
-    """Put `new` in place of the current file, or with None remove it. Nothing is left over after a Refuse."""
-    version = found = None
+class Change:
+    """One change on its way: `new` takes the place of the current file, or with None that is removed.
+
+    `outcome` is what became of it. The steps are `swap`'s.
+    """
+
+    __slots__ = ("also", "found", "match", "new", "old_sha", "outcome", "placed", "places", "same", "sha256",
+                 "version")  # fmt: skip
+
+    def __init__(
+        self,
+        places: Places,
+        new: Aside | None,
+        sha256: str,
+        match: str = "",
+        also: Callable[[], Refuse | None] | None = None,
+    ):
+        self.places, self.new, self.sha256, self.match = places, new, sha256, match
+        self.also = also  # run just before it takes its place; it may refuse
+        self.found: os.stat_result | None = None  # the current file
+        self.old_sha = ""
+        self.same = False  # the new content is there already
+        self.version: Path | None = None  # a second name for the old content that may have to go again
+        self.placed: os.stat_result | None = None
+        self.outcome: Swapped | Refuse | None = None
+
+    def look(self, now: Callable[[], float]) -> None:
+        """What is there, and whether it may be changed."""
+        current, new = self.places.current, self.new
+        found, self.old_sha = look(current), ""
+        refuse = unmet(self.match, current.name, found)
+        if refuse is None and found is None and new is None:
+            refuse = Refuse(Reason.NO_FILE, f"there is no {current}")
+        if found is not None and refuse is None:
+            found, self.old_sha = _hashed(current, found)
+        self.found, self.outcome = found, refuse
+        self.same = found is not None and new is not None and self.old_sha == self.sha256
+        if refuse is None and new is not None and not self.same:
+            new.settle(_later(now, found), found)
+
+    def keep(self) -> None:
+        """Give the current content a second name, among the versions, if it is still current."""
+        if self.found is not None and not self.same:
+            self.version = _keep(self.places, self.found, self.old_sha)
+
+    def sync_version(self) -> None:
+        """Make that name last."""
+        if self.version is not None:
+            sync_folder(self.places.versions)
+
+    def remember(self) -> None:
+        """Once, whatever happens afterwards. It computes a password, or waits for a lock: others go on."""
+        also, self.also = self.also, None
+        if also is not None:
+            with away():
+                self.outcome = also()
+
+    def place(self) -> None:
+        """The change itself, under the lock, if nobody else has made one since we looked."""
+        current = self.places.current
+        if self.same or not _still(current, self.found):
+            return
+        if self.found is not None and (self.version is None or not self.version.exists()):
+            return
+        if self.new is not None:
+            self.placed = self.new.place()
+            _placed[current] = (key_of(self.placed), self.sha256)
+        else:
+            os.unlink(current)
+        name = self.version.name if self.version is not None else ""
+        self.version = None  # from here on it is the only place of that content
+        self.outcome = Swapped(self.found, self.placed, version=name)
+
+    def again(self) -> None:
+        """Take back what was prepared for a change that did not come."""
+        _drop(self.places, self.version, self.found)
+        self.version = None
+
+    def fail(self, error: Exception) -> None:
+        """It is refused."""
+        if isinstance(error, OSError):
+            self.outcome = refusal(error, self.places.current)
+        else:  # what `also` does; its words may hold a secret
+            text = f"{self.places.current} was not changed: {type(error).__name__}"
+            self.outcome = Refuse(Reason.FAULT, text)
+
+
+def swap(changes: Sequence[Change], now: Callable[[], float]) -> None:
+    """Make these changes of different names, and say in each what became of it.
+
+    Each step is done for all before the next one: the disk's journal is written once for many then. Nothing
+    is left over of a change that was refused.
+    """
     try:
         for _ in range(_TRIES):
-            found = look(places.current)
-            refuse = unmet(match, places.current.name, found)
-            if refuse is None and found is None and new is None:
-                refuse = Refuse(Reason.NO_FILE, f"there is no {places.current}")
-            if refuse is not None:
-                return refuse
-            old_sha = ""
-            if found is not None:
-                found, old_sha = _hashed(places.current, found)
-            if found is not None and new is not None and old_sha == sha256:
-                if also is not None and (refuse := _elsewhere(also)) is not None:
-                    return refuse
-                sync_folder(places.current.parent)
-                return Swapped(found, found, True)
-            if new is not None:
-                new.finish(_later(now, found), found)
-            if found is not None:
-                version = _keep(places, found, old_sha)
-                if version is None:
-                    continue
-            if also is not None:
-                if (refuse := _elsewhere(also)) is not None:
-                    return refuse
-                also = None  # once, whatever happens below
-            with locked(places.lock):
-                if _still(places.current, found) and (version is None or version.exists()):
-                    if new is not None:
-                        placed = new.place()
-                        _placed[places.current] = (key_of(placed), sha256)
-                    else:
-                        os.unlink(places.current)
-                        placed = None
-                    kept, version = version, None  # from here on it is the only place of that content
-                    break
-            _drop(places, version, found)
-            version = None
-        else:
-            return Refuse(Reason.FAULT, f"{places.current} keeps changing")
-        sync_folder(places.current.parent)
-        return Swapped(found, placed, version=kept.name if kept is not None else "")
-    except OSError as error:
-        return refusal(error, places.current)
-    except Exception as error:  # what `also` does; its words may hold a secret
-        return Refuse(Reason.FAULT, f"{places.current} was not changed: {type(error).__name__}")
+            open_ = [one for one in changes if one.outcome is None]
+            if not open_:
+                break
+            _try(open_, now)
+        for one in changes:
+            if one.outcome is None:
+                one.outcome = Refuse(Reason.FAULT, f"{one.places.current} keeps changing")
     finally:
-        _drop(places, version, found)
-        if new is not None:
-            new.discard()
+        for one in changes:
+            one.again()
+            if one.new is not None:
+                one.new.discard()
+
+
+def _try(changes: Sequence[Change], now: Callable[[], float]) -> None:
+    _each(changes, lambda one: one.look(now))
+    asides = [one for one in changes if one.new is not None and not one.same]
+    with away():
+        if len(asides) > 1:
+            _each(asides, lambda one: one.new.hurry())
+        _each(asides, lambda one: one.new.sync())
+    _each(changes, Change.keep)
+    with away():
+        _each(changes, Change.sync_version)
+    _each(changes, Change.remember)
+    for lock in dict.fromkeys(one.places.lock for one in changes if one.outcome is None and not one.same):
+        ours = [one for one in changes if one.places.lock == lock]
+        try:
+            with locked(lock):
+                _each(ours, Change.place)
+        except OSError as error:
+            for one in ours:
+                if one.outcome is None:
+                    one.fail(error)
+    _lasting(changes)
+    for one in changes:
+        if one.outcome is None:
+            one.again()
+
+
+def _lasting(changes: Sequence[Change]) -> None:
+    """Make what was renamed last, and what was there already."""
+    done = [one for one in changes if isinstance(one.outcome, Swapped) or (one.same and one.outcome is None)]
+    for folder in dict.fromkeys(one.places.current.parent for one in done):
+        ours = [one for one in done if one.places.current.parent == folder]
+        try:
+            sync_folder(folder)
+        except OSError as error:
+            for one in ours:
+                one.fail(error)
+        else:
+            for one in ours:
+                if one.same:
+                    one.outcome = Swapped(one.found, one.found, True)
+
+
+def _each(changes: Sequence[Change], step: Callable[[Change], None]) -> None:
+    for one in changes:
+        if one.outcome is None:
+            try:
+                step(one)
+            except Exception as error:
+                one.fail(error)
 
 
 def _hashed(current: Path, found: os.stat_result) -> tuple[os.stat_result | None, str]:
@@ -158,12 +256,6 @@ def _hashed(current: Path, found: os.stat_result) -> tuple[os.stat_result | None
         os.close(fd)
 
 
-def _elsewhere(also: Callable[[], Refuse | None]) -> Refuse | None:
-    """It computes a password, or waits for a lock: others go on meanwhile."""
-    with away():
-        return also()
-
-
 def _later(now: Callable[[], float], found: os.stat_result | None) -> int:
     """The time of the new content: after the old one's, or two changes in one tick had one ETag.
 
@@ -176,7 +268,7 @@ def _later(now: Callable[[], float], found: os.stat_result | None) -> int:
 
 
 def _keep(places: Places, found: os.stat_result, sha256: str) -> Path | None:
-    """Give the current content a lasting name among the versions. None: it is not current any more."""
+    """A second name, among the versions, for the current content. None: it is not current any more."""
     folder = places.versions
     lasting_folder(folder)
     at = found.st_mtime_ns
@@ -204,11 +296,6 @@ def _keep(places: Places, found: os.stat_result, sha256: str) -> Path | None:
                 os.unlink(version)
                 return None
         break
-    try:
-        sync_folder(folder)
-    except OSError:
-        _drop(places, version, found)
-        raise
     return version
 
 

@@ -139,12 +139,10 @@ def test_what_is_coming_counts(tmp_path):
     shelf = Shelf(tmp_path, quota_total=1000)
     ledger = Ledger(shelf.config)
     first, second = parse(NAME), parse(STRANGER)
-    with ledger.room(first, 600) as refuse:
-        assert refuse is None
-        with ledger.room(second, 600) as late:
-            assert late.reason is Reason.QUOTA
-    with ledger.room(second, 600) as refuse:
-        assert refuse is None
+    assert ledger.take(first, 600) is None
+    assert ledger.take(second, 600).reason is Reason.QUOTA
+    ledger.give_back(600)
+    assert ledger.take(second, 600) is None
 
 
 def test_the_scan_counts_what_is_there(tmp_path):

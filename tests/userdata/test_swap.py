@@ -17,7 +17,7 @@ from mv_iptel.userdata import versions
 from mv_iptel.userdata.disk import Aside, locked
 from mv_iptel.userdata.names import Kept
 from mv_iptel.userdata.store import Origin, Stored
-from mv_iptel.userdata.swap import Places, swap, unmet
+from mv_iptel.userdata.swap import Change, Places, swap, unmet
 from tests.userdata.shelf import DAY, NAME, Shelf, answer, kept, links, on_disk
 from tests.userdata.steps import ONE, THREE, TWO
 
@@ -230,7 +230,9 @@ def test_a_file_that_never_rests(shelf):
     aside = Aside(shelf.folder / NAME)
     aside.write(b"new")
     places = Places(shelf.folder / NAME, versions.folder_of(shelf.config, NAME), Restless())
-    refuse = swap(places, aside, "0" * 64, "", None, lambda: shelf.time)
+    change = Change(places, aside, "0" * 64)
+    swap([change], lambda: shelf.time)
+    refuse = change.outcome
     assert refuse.reason is Reason.FAULT and "keeps changing" in refuse.detail
     assert shelf.older() == [] and shelf.parts() == []
 
