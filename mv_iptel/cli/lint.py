@@ -45,7 +45,7 @@ class Target(NamedTuple):
 @click.command(name="lint")
 @click.argument("paths", metavar="[PATH...]", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--fix", "fixing", is_flag=True, help="Mend what is safe to mend, then tell the rest.")
-@click.option("--dry-run", "--dry", is_flag=True, help="With --fix: show what would change, and change nothing.")
+@click.option("--dry-run", "--dry", is_flag=True, help="With --fix: only show what would change.")
 @click.option("--model", default="", help="Only lines that this model reads: 9611G, 4621SW, J179, ...")
 @click.option("--family", default="", help="Only lines that this family reads: 96x1, J100-sip, ...")
 @click.option("--no-notes", is_flag=True, help="Leave out what is only worth knowing (info).")

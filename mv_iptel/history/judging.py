@@ -62,14 +62,10 @@ def found_in(place: Place) -> list[Problem]:
 
 
 def _errors(folder: Path, elsewhere: list[Path]) -> Iterable[Problem]:
-    try:
-        from mv_iptel.phones.lint import Folder, lint
-    except ImportError:
-        from mv_iptel.phones import script
+    # Here, so that the server, which only starts the other process, does not load it.
+    from mv_iptel.phones.lint import Folder, lint
 
-        for file, line, text in script.problems(folder, elsewhere):
-            yield Problem(file, line, text)
-        return
+    # Without a `Site`: what only the server knows makes warnings, and no error.
     for finding in lint(Folder.read(folder, elsewhere=elsewhere)):
         if finding.severity == "error":
             yield Problem(os.fspath(folder / finding.file), finding.line, f"{finding.text}; {finding.mend}")

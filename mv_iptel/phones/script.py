@@ -1,4 +1,4 @@
-"""The phones' script language, parsed with line numbers; and what can be wrong with a directory of scripts.
+"""The phones' script language, parsed with line numbers.
 
 One grammar serves upgrade scripts (`46xxupgrade.scr`, `96xxupgrade.txt`, ...) and settings files
 (`46xxsettings.txt`). Any bytes parse, in linear time. `evaluate` plays the result.
@@ -6,12 +6,9 @@ One grammar serves upgrade scripts (`46xxupgrade.scr`, `96xxupgrade.txt`, ...) a
 
 from __future__ import annotations
 
-import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from mv_iptel.phones import languages
@@ -28,13 +25,6 @@ _CP1252 = {
 _CURLY = "“”„«»‘’"
 # Parameters of an upgrade script that name a program to download.
 FIRMWARE = ("APPNAME", "RFSNAME", "JEM24_APPNAME")
-# What phones ask for by themselves; everything else is reached from these by GET. The settings of
-# other grammars (11xx `.cfg`, the old SIP 4602) are not scripts.
-_ENTRY = re.compile(
-    r"((46xx|46|46vpn|96xx|96x1[hs]|16xx|1600|j100[hs]|k1xxs|fxd_)upgrade\.(scr|txt)"
-    r"|(46xx|fxd_)settings\.(scr|txt)|46xxvpn\.scr|46vpnsetting\.txt|46xxspecials?\.txt)",
-    re.I,
-)
 _RUN = re.compile(r"[ \t]+")
 _CONDITION = re.compile(
     r'IF[ \t]+\$([^ \t]+)[ \t]+SEQ[ \t]+("[^"]*"|[^ \t"][^ \t]*)[ \t]+GOTO[ \t]+([^ \t]+)(.*)',
@@ -79,10 +69,6 @@ class Script:
         if where < len(places):
             return places[where]
         return places[0] if places and whole else None
-
-    def has_tag(self, tag: str) -> bool:
-        """Whether the tag stands anywhere, in any letter case."""
-        return tag.casefold() in self._folded
 
 
 def decode(data: bytes) -> str:
@@ -227,109 +213,3 @@ def _quoted(text: str) -> tuple[str, str, bool]:
 
 def _has_blank(text: str) -> bool:
     return " " in text or "\t" in text
-
-
-class Problem(NamedTuple):
-    """Something in a script that keeps phones from booting."""
-
-    file: str  # its path
-    line: int
-    text: str
-
-
-def problems(directory: Path, elsewhere: Iterable[Path] = ()) -> list[Problem]:
-    """What is wrong with the scripts of one data directory, in a form for `FILE:LINE: text`.
-
-    Four mistakes only: a file that cannot be read, a jump without its tag, a file or firmware that
-    is named but absent, and GET loops. Files may also lie in `elsewhere` (HTTPSdata falls back to
-    HTTPdata, and phones with TLS fetch their firmware over HTTP).
-    """
-    here = _names(directory)
-    there = set(here).union(*(_names(other) for other in elsewhere))
-    found: list[Problem] = []
-    leads: dict[str, list[tuple[int, str]]] = {}  # folded name -> (line, folded name that it GETs)
-    todo = [folded for folded in here if _ENTRY.fullmatch(folded)]
-    while todo:
-        folded = todo.pop()
-        if folded in leads:
-            continue
-        leads[folded] = []
-        path = directory / here[folded]
-        try:
-            script = parse(here[folded], path.read_bytes())
-        except OSError as error:
-            found.append(Problem(str(path), 0, f"cannot be read: {error.strerror}"))
-            continue
-        if script.fault:
-            found.append(Problem(str(path), 1, script.fault))
-            continue
-        found.extend(Problem(str(path), line, text) for line, text in _missing(script, there))
-        for statement in script.statements:
-            target = statement.name.casefold()
-            if statement.kind == "get" and target in here:
-                leads[folded].append((statement.line, target))
-                todo.append(target)
-    found.extend(
-        Problem(str(directory / here[name]), line, f"GET {here[target]} leads back to this file: a GET loop")
-        for name, line, target in _loops(leads)
-    )
-    return sorted(found)
-
-
-def _names(directory: Path) -> dict[str, str]:
-    """Every file of a directory by its folded name: phones spell names in any letter case."""
-    try:
-        return {name.casefold(): name for name in sorted(os.listdir(directory))}
-    except OSError:
-        return {}
-
-
-def _missing(script: Script, names: set[str]) -> Iterable[tuple[int, str]]:
-    """Jumps without a tag, and files that are named but absent from `names` (folded)."""
-    # A GET that fails goes on with the next line, so of several in a row only one has to be there.
-    row: list[Statement] = []
-    for index, statement in enumerate((*script.statements, Statement(script.lines, "end"))):
-        if statement.kind == "get":
-            row.append(statement)
-            continue
-        if row and not any(_present(get.name, names) for get in row):
-            for get in row:
-                yield get.line, f"GET {get.name}: there is no such file"
-        row = []
-        jumps = statement.kind in ("if", "goto")
-        if jumps and script.find(statement.tag, index, folded=True) is None:
-            how = "only above it, and phones search forward" if script.has_tag(statement.tag) else "nowhere"
-            text = f"GOTO {statement.tag}: the line '# {statement.tag}' stands {how}"
-            yield statement.line, f"{text}; the phone ignores the rest of the file"
-        firmware = statement.kind == "set" and statement.name in FIRMWARE and statement.value
-        if firmware and not _present(statement.value, names):
-            text = f"{statement.name} {statement.value}: there is no such file"
-            yield statement.line, f"{text}; phones would ask for it and restart for ever"
-
-
-def _present(name: str, names: set[str]) -> bool:
-    """Whether a named file is there; a name with a variable or a directory in it cannot be told."""
-    return "$" in name or "/" in name or name.casefold() in names
-
-
-def _loops(leads: dict[str, list[tuple[int, str]]]) -> Iterable[tuple[str, int, str]]:
-    """Each GET that closes a circle: (file, line, target). Depth first without recursion."""
-    done: set[str] = set()
-    for start in sorted(leads):
-        if start in done:
-            continue
-        path = {start: None}
-        stack = [(start, iter(leads[start]))]
-        while stack:
-            name, rest = stack[-1]
-            for line, target in rest:
-                if target in path:
-                    yield name, line, target
-                elif target not in done:
-                    path[target] = None
-                    stack.append((target, iter(leads.get(target, ()))))
-                    break
-            else:
-                done.add(name)
-                path.pop(name)
-                stack.pop()

@@ -9,8 +9,9 @@ import pytest
 
 from mv_iptel.phones.boot import Servers, drive, dry, play
 from mv_iptel.phones.families import MODELS, Handset
+from mv_iptel.phones.lint import Folder, lint
 from mv_iptel.phones.sample import made_up, write_firmware
-from mv_iptel.phones.script import parse, problems
+from mv_iptel.phones.script import parse
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 FOLDERS = ("TFTPdata", "HTTPdata", "HTTPSdata")
@@ -19,6 +20,11 @@ TOLD = {
     "http": Servers(http=("s",)),
     "https": Servers(http=("s",), https=("s",)),
 }
+
+
+def problems(directory, elsewhere=()):
+    found = lint(Folder.read(directory, elsewhere=elsewhere))
+    return [str(one) for one in found if one.severity != "info"]
 
 
 @pytest.fixture
@@ -51,9 +57,8 @@ def test_every_sample_is_clean(path):
 
 
 def test_a_fresh_installation_has_no_problems(fresh):
-    assert problems(fresh / "TFTPdata") == []
-    assert problems(fresh / "HTTPdata") == []
-    assert problems(fresh / "HTTPSdata", [fresh / "HTTPdata"]) == []
+    for name, elsewhere in (("TFTPdata", ()), ("HTTPdata", ()), ("HTTPSdata", [fresh / "HTTPdata"])):
+        assert problems(fresh / name, elsewhere) == []
 
 
 WITH_SCRIPT = [model for model in MODELS if not model.startswith(("K1", "B189"))]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mv_iptel.phones.script import Statement, decode, parse, problems
+from mv_iptel.phones.script import Statement, decode, parse
 
 
 def one(line: bytes) -> Statement | None:
@@ -163,72 +163,3 @@ def test_time_is_linear(line):
 
     small, big = seconds(10_000), seconds(80_000)
     assert big < 0.01 or big < 24 * small  # eight times the work; quadratic would be 64 times
-
-
-# --- what check finds
-
-
-def found(directory, *elsewhere):
-    return [(problem.file.rpartition("/")[2], problem.line, problem.text) for problem in
-            problems(directory, elsewhere)]  # fmt: skip
-
-
-def test_a_sound_directory_has_no_problems(tmp_path):
-    (tmp_path / "96xxupgrade.txt").write_bytes(
-        b"IF $SIG SEQ 2 GOTO FILES\nSET APPNAME app.bin\n# FILES\n"
-        b"GET 46xxsettings.scr\nGET 46XXsettings.txt\n"
-    )
-    (tmp_path / "46xxsettings.txt").write_bytes(b"IF $A SEQ b GOTO END\nGET $MACADDR.txt\n# END\n")
-    (tmp_path / "APP.bin").write_bytes(b"")
-    (tmp_path / "1140eSIP.cfg").write_bytes(b"GOTO NOWHERE\n")
-    assert found(tmp_path) == []
-
-
-def test_each_problem_is_found_with_its_line(tmp_path):
-    (tmp_path / "96x1Hupgrade.txt").write_bytes(
-        b"IF $SIG SEQ 2 GOTO NOWHERE\n## NOWHERE\n# UP\nGOTO UP\nSET RFSNAME gone.tar\nGET gone.txt\n"
-        b"GET gone.too\n"
-    )
-    (tmp_path / "46xxupgrade.scr").write_bytes(b"GET 46xxvpn.scr\n")
-    (tmp_path / "46xxvpn.scr").write_bytes(b"\n\nGET 46XXUPGRADE.scr\n")
-    (tmp_path / "46xxsettings.txt").write_bytes("SET A 1".encode("utf-16"))
-    told = found(tmp_path)
-    assert [(file, line) for file, line, _ in told] == [
-        ("46xxsettings.txt", 1), ("46xxvpn.scr", 3), ("96x1Hupgrade.txt", 1), ("96x1Hupgrade.txt", 4),
-        ("96x1Hupgrade.txt", 5), ("96x1Hupgrade.txt", 6), ("96x1Hupgrade.txt", 7),
-    ]  # fmt: skip
-    texts = [text for _, _, text in told]
-    assert "UTF-16" in texts[0]
-    assert "GET loop" in texts[1]
-    assert "'# NOWHERE' stands nowhere" in texts[2]
-    assert "only above it" in texts[3]
-    assert "RFSNAME gone.tar: there is no such file" in texts[4]
-    assert "GET gone.txt: there is no such file" in texts[5]
-
-
-def test_a_script_that_gets_itself_is_a_loop(tmp_path):
-    (tmp_path / "J100Supgrade.txt").write_bytes(b"GET J100Supgrade.txt\n")
-    assert [(line, "loop" in text) for _, line, text in found(tmp_path)] == [(1, True)]
-
-
-def test_a_diamond_of_gets_is_no_loop(tmp_path):
-    (tmp_path / "46xxupgrade.scr").write_bytes(b"IF $A SEQ 1 GOTO X\nGET a.txt\n# X\nGET 46xxsettings.txt\n")
-    (tmp_path / "a.txt").write_bytes(b"GET 46xxsettings.txt\n")
-    (tmp_path / "46xxsettings.txt").write_bytes(b"")
-    assert found(tmp_path) == []
-
-
-def test_files_may_lie_elsewhere(tmp_path):
-    here, there = tmp_path / "HTTPSdata", tmp_path / "HTTPdata"
-    here.mkdir(), there.mkdir()
-    (here / "96xxupgrade.txt").write_bytes(b"SET APPNAME app.bin\nGET 46xxsettings.txt\n")
-    (there / "46xxsettings.txt").write_bytes(b"")
-    (there / "app.bin").write_bytes(b"")
-    assert len(found(here)) == 2
-    assert found(here, there) == []
-
-
-def test_an_unreadable_script_is_a_problem(tmp_path):
-    (tmp_path / "46xxsettings.txt").mkdir()
-    assert [(file, line) for file, line, _ in found(tmp_path)] == [("46xxsettings.txt", 0)]
-    assert found(tmp_path / "absent") == []
