@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
@@ -21,19 +22,25 @@ WHERE = {
 
 
 class Verbs(click.Group):
-    """A group whose commands are imported when they are needed."""
+    """A group whose commands are imported when they are needed; `where` names the module of each."""
+
+    def __init__(self, where: dict[str, str], **more: Any):
+        super().__init__(**more)
+        self._where = where
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(WHERE)
+        return list(self._where)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in WHERE:
+        if name not in self._where:
             return None
-        module = importlib.import_module(f"mv_iptel.cli.{WHERE[name]}")
+        module = importlib.import_module(f"mv_iptel.cli.{self._where[name]}")
         return next(command for command in module.commands if command.name == name)
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Verbs, where=WHERE, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="mv-iptel")
 def group() -> None:
     """The file server that IP desk phones ask when they boot.
@@ -43,6 +50,7 @@ def group() -> None:
     Installation:   mv-iptel init && mv-iptel check && mv-iptel serve
     Who asked what: mv-iptel status, mv-iptel watch 192.0.2.17, mv-iptel why 192.0.2.17 46xxsettings.txt
     Users' data:    mv-iptel backups list, mv-iptel backups diff 4711
+    Phones' files:  mv-iptel lint, mv-iptel explain L2QVLAN --model 9611G, mv-iptel settings-diff OLD NEW
 
     Exit codes: 0 done, 1 findings or a negative answer, 2 usage or configuration, 3 server not reachable.
     """

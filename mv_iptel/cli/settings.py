@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from mv_iptel.cli import Verbs
 
 # Loaded when asked for: writing needs the table of settings, the log needs the configuration.
 WHERE = {
@@ -15,20 +15,7 @@ WHERE = {
 }
 
 
-class Verbs(click.Group):
-    """A group whose commands are imported when they are needed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(WHERE)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in WHERE:
-            return None
-        module = importlib.import_module(f"mv_iptel.cli.{WHERE[name]}")
-        return next(command for command in module.commands if command.name == name)
-
-
-@click.group(name="settings", cls=Verbs)
+@click.group(name="settings", cls=Verbs, where=WHERE)
 def settings() -> None:
     """Write scripts and settings files for phones; say what changed in them, and put it back.
 

@@ -12,7 +12,19 @@ from rich.table import Table
 
 from mv_iptel.cli import sim_data, sim_storm
 from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, common, end, print_json
-from mv_iptel.cli.sim_options import colons, handset_of, ports_of, say, servers_of, servers_option, trust
+from mv_iptel.cli.sim_options import (
+    colons,
+    handset_of,
+    mac_option,
+    model_option,
+    patience_option,
+    ports_of,
+    say,
+    servers_of,
+    servers_option,
+    sig_option,
+    trust,
+)
 from mv_iptel.home import Home
 from mv_iptel.phones import boot
 from mv_iptel.phones.boot import Line, Reboot, Report
@@ -37,18 +49,11 @@ for _command in (*sim_storm.commands, *sim_data.commands):
 
 
 @sim.command(name="boot")
-@click.option(
-    "--model", default="9640", show_default=True, metavar="MODEL", help="Such as 4621SW, 9611G, J179."
-)
+@model_option("9640")
 @click.option("--group", default="0", metavar="N", help="GROUP as keyed on the phone, 0 to 999.")
-@click.option("--mac", default="00:04:0d:00:00:01", metavar="MAC", show_default=True)
+@mac_option
 @click.option("--ext", default="", metavar="NUMBER", help="The user's extension.")
-@click.option(
-    "--sig",
-    type=click.Choice(["H323", "SIP"], case_sensitive=False),
-    default=None,
-    help="Signalling. Default: what most phones of the model run.",
-)
+@sig_option
 @click.option(
     "--protocol",
     type=click.Choice(["tftp", "http", "https"]),
@@ -61,14 +66,7 @@ for _command in (*sim_storm.commands, *sim_data.commands):
 @click.option("--agent", default="", help="Another User-Agent.")
 @click.option("--address", default="", metavar="IP", help="The phone's own address, such as 127.0.0.7.")
 @click.option("--old-tls", is_flag=True, help="Speak TLS 1.0 with NULL-SHA, like a set of 2005.")
-@click.option(
-    "--patience",
-    type=click.FloatRange(1, 3600),
-    default=60.0,
-    metavar="SECONDS",
-    show_default=True,
-    help="How long the phone keeps asking for one file.",
-)
+@patience_option("How long the phone keeps asking for one file.")
 @click.option(
     "--dry",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

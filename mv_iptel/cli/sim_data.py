@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, USAGE, common, end, print_json
-from mv_iptel.cli.sim_options import handset_of, say, servers_option, snmp_of, snmp_options, trust
+from mv_iptel.cli.sim_options import (
+    handset_of,
+    mac_option,
+    model_option,
+    patience_option,
+    say,
+    servers_option,
+    sig_option,
+    snmp_of,
+    snmp_options,
+    trust,
+)
 from mv_iptel.home import Home
 from mv_iptel.phones import agent, userdata
 from mv_iptel.phones.boot import Fetched
@@ -29,11 +41,10 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that both backup and restore have."""
     command = servers_option(snmp_options(command))
     for option in reversed((
-        click.option("--model", default="4621SW", show_default=True, help="Such as 4621SW, 9640, 1616."),
+        model_option("4621SW"),
         click.option("--ext", required=True, metavar="NUMBER", help="The user's extension."),
-        click.option("--mac", default="00:04:0d:00:00:01", metavar="MAC", show_default=True),
-        click.option("--sig", type=click.Choice(["H323", "SIP"], case_sensitive=False), default=None,
-                     help="Signalling. Default: what most phones of the model run."),
+        mac_option,
+        sig_option,
         click.option("--protocol", type=click.Choice(["ftp", "http", "https"]), default=None,
                      help="Default: 4600 ftp, 96x0 and 96x1 https, others http."),
         click.option("--bruri", default="", metavar="URL", help="BRURI, instead of --server and the ports."),
@@ -48,8 +59,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="What goes with the password: the call server's address, or a user's name."),
         click.option("--agent", "answers", is_flag=True,
                      help="Answer SNMP on the phone's own address meanwhile."),
-        click.option("--patience", type=click.FloatRange(1, 3600), default=60.0, metavar="SECONDS",
-                     show_default=True, help="How long the phone waits for the server."),
+        patience_option("How long the phone waits for the server."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -258,14 +268,9 @@ def _end_as(got: Fetched) -> None:
 
 
 @click.command(name="agent")
-@click.option("--model", default="4621SW", show_default=True, help="Such as 4621SW, 9640, 9611G, J179.")
+@model_option("4621SW")
 @click.option("--ext", default="4711", show_default=True, metavar="NUMBER", help="The user's extension.")
-@click.option(
-    "--sig",
-    type=click.Choice(["H323", "SIP"], case_sensitive=False),
-    default=None,
-    help="Signalling. Default: what most phones of the model run.",
-)
+@sig_option
 @click.option("--address", default="127.0.0.5", show_default=True, metavar="IP", help="Where it answers.")
 @click.option(
     "--count",
@@ -288,20 +293,7 @@ def _end_as(got: Fetched) -> None:
     metavar="SECONDS",
     help="For the fault slow.",
 )
-@click.option(
-    "--port",
-    "snmp_port",
-    type=click.IntRange(0, 65535),
-    default=None,
-    metavar="PORT",
-    help="Its port. Default: the home's SNMPPort, else 161.",
-)
-@click.option(
-    "--community",
-    default=None,
-    metavar="WORD",
-    help="What it answers to. Default: the home's community, else public.",
-)
+@partial(snmp_options, port="--port")
 @common
 def agent_command(
     home: Home, as_json: bool, model: str, ext: str, sig: str | None, address: str, count: int,

@@ -17,6 +17,33 @@ from mv_iptel.phones.boot import Servers
 from mv_iptel.phones.families import MODELS, Handset
 
 
+def model_option(default: str) -> Callable[..., Any]:
+    """The phone's model."""
+    text = "Such as 4621SW, 9640, 9611G, 1616, J179."
+    return click.option("--model", default=default, show_default=True, metavar="MODEL", help=text)
+
+
+mac_option = click.option("--mac", default="00:04:0d:00:00:01", metavar="MAC", show_default=True)
+sig_option = click.option(
+    "--sig",
+    type=click.Choice(["H323", "SIP"], case_sensitive=False),
+    default=None,
+    help="Signalling. Default: what most phones of the model run.",
+)
+
+
+def patience_option(text: str) -> Callable[..., Any]:
+    """How long the phone waits."""
+    return click.option(
+        "--patience",
+        type=click.FloatRange(1, 3600),
+        default=60.0,
+        metavar="SECONDS",
+        show_default=True,
+        help=text,
+    )
+
+
 def servers_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say where the servers are."""
     for option in reversed((  # click lists first what was added last
@@ -36,12 +63,12 @@ def servers_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def snmp_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def snmp_options(command: Callable[..., Any], *, port: str = "--snmp-port") -> Callable[..., Any]:
     """Options that say what a phone's SNMP agent is asked with."""
     for option in reversed((
         click.option("--community", default=None, metavar="WORD",
                      help="The community that it answers to. Default: the home's, else public."),
-        click.option("--snmp-port", type=click.IntRange(0, 65535), default=None, metavar="PORT",
+        click.option(port, "snmp_port", type=click.IntRange(0, 65535), default=None, metavar="PORT",
                      help="The port that it answers on. Default: the home's SNMPPort, else 161."),
     )):  # fmt: skip
         command = option(command)
