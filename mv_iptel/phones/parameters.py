@@ -97,7 +97,7 @@ class Parameter:
 
     def exposes(self, value: str) -> bool:
         """Whether whoever can fetch a file with this value learns a secret."""
-        return bool(value) and (self.secret or bool(re.match(r"[a-z]+://[^/]*:[^/]*@", value, re.I)))
+        return bool(value) and (self.secret or bool(re.match(r"[a-z]+://[^/:]*:[^/]*@", value, re.I)))
 
 
 class Name(NamedTuple):

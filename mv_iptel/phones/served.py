@@ -16,7 +16,8 @@ LONGEST = 16 << 20  # octets of a file that are read as a script; no settings fi
 
 
 _VARIABLE = re.compile(r"\$(MACADDR_UPPER|MACADDR|SERIALNO|MODEL4)", re.I)
-_FORMS = {"MACADDR": "[0-9a-f]{12}", "MACADDR_UPPER": "[0-9a-f]{12}", "SERIALNO": ".+", "MODEL4": ".{4}"}
+_FORMS = {"MACADDR": "[0-9a-f]{12}", "MACADDR_UPPER": "[0-9a-f]{12}", "SERIALNO": ".{1,20}", "MODEL4": ".{4}"}
+VARIABLES = 3  # in one name; more have no sense, and each multiplies the ways that a name may fit
 
 
 class Found(NamedTuple):
@@ -219,9 +220,9 @@ def pair(old: Path, new: Path) -> tuple[Served, Served] | str:
         served = Served.directory(folder)
         if not any(served.has(protocol, file.name) for protocol in PROTOCOLS):
             return f"{folder} has no {file.name} that {file} could stand in for"
-        changed = served.with_file(file.name, file.read_bytes())
+        changed = served.with_file(file.name, _octets(file))
         return (served, changed) if old.is_dir() else (changed, served)
-    before, after = old.read_bytes(), new.read_bytes()
+    before, after = _octets(old), _octets(new)
     for file in (old, new):
         served = Served.directory(file.parent)
         if served.leads_to(file.name):
@@ -234,11 +235,19 @@ def pair(old: Path, new: Path) -> tuple[Served, Served] | str:
     return first, second
 
 
+def _octets(file: Path) -> bytes:
+    """What a phone would read of it; a pipe is good enough, a device has no end."""
+    with file.open("rb") as opened:
+        return opened.read(LONGEST)
+
+
 def stands_for(name: str, file: str) -> bool:
     """Whether a name in a script is this file, or may be with a phone's MAC or model in it."""
     if "$" not in name:
         return name.casefold() == file.casefold()
     parts = _VARIABLE.split(name)  # text, variable, text, ...
+    if len(parts) > 2 * VARIABLES + 1:
+        return False
     form = "".join(_FORMS[part.upper()] if at % 2 else re.escape(part) for at, part in enumerate(parts))
     return bool(re.fullmatch(form, file, re.I))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,19 @@ def test_names_with_variables():
 def test_a_quick_no():
     served = Served.memory({"A.txt": b"", "sub/b.txt": b""})
     assert served.may_have("a.TXT") and served.may_have("any/where.txt") and not served.may_have("c.txt")
+
+
+def test_no_name_takes_for_ever_to_fit():
+    began = time.process_time()
+    assert not stands_for("$SERIALNO" * 9 + "-", "a" * 250)
+    assert not stands_for("$SERIALNO" * 3 + "-", "a" * 250)
+    assert time.process_time() - began < 5
+    assert stands_for("$MODEL4-$SERIALNO.txt", "9611-11WZ12345678.txt")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="only POSIX has devices")
+def test_a_device_is_read_to_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("mv_iptel.phones.served.LONGEST", 1000)
+    (tmp_path / "a.txt").write_text("SET A 1\n")
+    _, after = pair(tmp_path / "a.txt", Path("/dev/zero"))
+    assert len(after.content("http", "zero")) == 1000

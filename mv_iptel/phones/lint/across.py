@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 
 from mv_iptel.phones.lint.findings import Finding, finding
 from mv_iptel.phones.lint.folder import ENTRY, Folder
@@ -133,9 +135,7 @@ def loops(texts: Mapping[str, Text], folder: Folder) -> Iterator[Finding]:
         ]
         for name, text in texts.items()
     }
-    for circle in circles(leads):
-        # The step to an upgrade script is the one too many; else the one that closes the circle.
-        name, line, target = next((step for step in circle if _begins(step[2])), circle[-1])
+    for name, line, target in circles(leads):
         yield finding(
             name,
             line,
@@ -153,26 +153,34 @@ def _begins(name: str) -> bool:
 Step = tuple[str, int, str]  # file, line, the file that it leads to
 
 
-def circles(leads: Mapping[str, Iterable[tuple[int, str]]]) -> Iterator[list[Step]]:
-    """Each circle, as its steps; the last one closes it. Depth first without recursion."""
+def circles(leads: Mapping[str, Iterable[tuple[int, str]]]) -> Iterator[Step]:
+    """Of each circle the step that is one too many: to a script that phones begin with, else the closing one.
+
+    Depth first without recursion, and no circle is walked again: a file may close thousands of them.
+    """
     done: set[str] = set()
     for start in sorted(leads, key=lambda name: (not _begins(name), name)):
         if start in done:
             continue
-        path: dict[str, Step] = {start: (start, 0, start)}
+        depth = {start: 0}  # of each file on the way
+        begun: list[tuple[int, Step]] = []  # steps of the way that lead to a script that phones begin with
         stack = [(start, iter(leads[start]))]
         while stack:
             name, rest = stack[-1]
             for line, target in rest:
-                path[name] = (name, line, target)
-                if target in path:
-                    steps = list(path.values())
-                    yield steps[list(path).index(target) :]
+                step = (name, line, target)
+                if target in depth:
+                    first = bisect_right(begun, depth[target], key=itemgetter(0))
+                    yield begun[first][1] if first < len(begun) else step
                 elif target not in done:
-                    path[target] = (target, 0, target)
+                    depth[target] = len(stack)
+                    if _begins(target):
+                        begun.append((len(stack), step))
                     stack.append((target, iter(leads.get(target, ()))))
                     break
             else:
                 done.add(name)
-                path.pop(name)
+                if begun and begun[-1][0] == depth[name]:
+                    begun.pop()
+                del depth[name]
                 stack.pop()

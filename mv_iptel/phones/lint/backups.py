@@ -32,7 +32,8 @@ def check(texts: Mapping[str, Text], site: Site | None) -> Iterator[Finding]:
     if site:
         # Whom the phones shall answer over SNMP is this server, also behind a translated address.
         asking = {one.strip() for _, each in sets if each.name == "SNMPADD" for one in each.value.split(",")}
-        site = replace(site, names=site.names | (asking - {""}))
+        names = {one.casefold() for one in (*site.addresses, *site.names, *asking)} - {""}
+        site = replace(site, names=frozenset(names))
     for text, each in sets:
         if each.name == "BRURI" and each.value:
             yield from _uri(text, each, lacking, site)
@@ -146,7 +147,7 @@ def _is_address(host: str) -> bool:
 
 
 def _is_here(host: str, site: Site) -> bool:
-    return host in {one.casefold() for one in (*site.addresses, *site.names)}
+    return host in site.names
 
 
 def _address(site: Site) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# O_NONBLOCK: a FIFO under the name of a file must not hold anybody up.
+_FLAGS = (os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+          | getattr(os, "O_BINARY", 0))  # fmt: skip
 MOST = 16 << 20  # octets; a longer file is no script
 
 # What phones ask for by themselves; everything else is reached from these by GET. The settings of
@@ -26,6 +31,8 @@ _FOREIGN = re.compile(
 # What the variables in a file's name may stand for.
 _VARIABLE = re.compile(r"\$(macaddr|model4|serialno)", re.I)
 _FORMS = {"macaddr": "[0-9a-f]{12}", "model4": "[0-9a-z]{4}", "serialno": "[0-9a-z]{6,20}"}
+VARIABLES = 3  # in one name; more have no sense, and each multiplies the ways that a name may fit
+TEMPLATES = 200  # names with variables for which the files are looked through
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ class Folder:
     def __post_init__(self) -> None:
         names = {name.casefold(): name for name in (*self.others, *self.faults, *self.files)}
         object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "_templates", {})
 
     @staticmethod
     def read(
@@ -79,13 +87,13 @@ class Folder:
         files: dict[str, bytes] = {}
         faults: dict[str, str] = {}
         todo = [*only, *(name for name in listed.values() if ENTRY.fullmatch(name))]
+        templates: dict[str, list[str]] = {}
         while todo:
             name = todo.pop()
             if name in files or name in faults:
                 continue
             try:
-                with open(directory / name, "rb") as file:
-                    data = file.read(MOST + 1)
+                data = content(directory / name, MOST + 1)
             except OSError as error:
                 faults[name] = error.strerror or type(error).__name__
                 continue
@@ -94,7 +102,7 @@ class Folder:
                 continue
             files[name] = data
             for target in _named(data):
-                todo += [listed[folded] for folded in matching(target, listed) if not foreign(folded)]
+                todo += [listed[each] for each in _known(target, listed, templates) if not foreign(each)]
         places = ({folded: other.name for folded in listing(other)} for other in elsewhere)
         beside = ({folded: other.name for folded in listing(other)} for other in nearby)
         return Folder(
@@ -124,7 +132,16 @@ class Folder:
     def matching(self, name: str) -> list[str]:
         """The scripts here that a GET of this name may bring; `$MACADDR.txt` may bring several."""
         names: Mapping[str, str] = self._names  # type: ignore[attr-defined]
-        return [names[folded] for folded in matching(name, names) if names[folded] in self.files]
+        known = _known(name, names, self._templates)  # type: ignore[attr-defined]
+        return [names[folded] for folded in known if names[folded] in self.files]
+
+
+def content(path: Path, most: int) -> bytes:
+    """The first octets of a regular file; a FIFO or a device has no end. Raises OSError."""
+    with open(os.open(path, _FLAGS), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", os.fspath(path))
+        return file.read(most)
 
 
 def listing(directory: Path) -> dict[str, str]:
@@ -141,8 +158,22 @@ def matching(name: str, names: Mapping[str, str]) -> list[str]:
     if "$" not in name:
         return [folded] if folded in names else []
     parts = _VARIABLE.split(folded)  # text and variables in turn
+    if len(parts) > 2 * VARIABLES + 1:
+        return []
     form = re.compile("".join(_FORMS[part] if at % 2 else re.escape(part) for at, part in enumerate(parts)))
     return [each for each in names if form.fullmatch(each)]
+
+
+def _known(name: str, names: Mapping[str, str], templates: dict[str, list[str]]) -> list[str]:
+    """The same, each name with variables looked up once, and not very many of them."""
+    if "$" not in name:
+        return matching(name, names)
+    folded = name.casefold()
+    if folded not in templates:
+        if len(templates) >= TEMPLATES:
+            return []
+        templates[folded] = matching(folded, names)
+    return templates[folded]
 
 
 def foreign(name: str) -> bool:

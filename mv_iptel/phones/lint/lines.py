@@ -15,8 +15,9 @@ _OPEN, _CLOSE = "“”„«»‘’", "“”„«»‘’"
 _QUOTED = re.compile(rf"[{_OPEN}]([^{_OPEN}\"]*)[{_CLOSE}]")
 _SPACES = re.compile("[\u00a0\u2000-\u200b\u202f\u3000]")
 _LISTS = frozenset({"hosts", "urls", "files", "list", "map", "controllers", "subnets"})
-_SHAPE = re.compile(
-    r"(SET|ADD)[ \t]+[A-Z0-9_]+[ \t]+\S.*|IF[ \t]+\$.*|GOTO[ \t]+\S+|GET[ \t]+\"?[^ \t]+\.[^ \t]+", re.I
+_SHAPE = re.compile(  # no two parts that match the same: a line may have a megabyte
+    r"(SET|ADD)[ \t]+[A-Z0-9_]+[ \t]+\S.*|IF[ \t]+\$.*|GOTO[ \t]+\S+|GET[ \t]+\"?[^ \t][^ \t.]*\.[^ \t]+",
+    re.I,
 )
 
 
@@ -296,7 +297,7 @@ def _listed(text: Text, each: Statement, line: str, value: str) -> Iterator[Find
     parameter = known(each.name)
     if not isinstance(parameter, Parameter) or parameter.type not in _LISTS or not re.search(r"[ \t]", value):
         return
-    packed = re.sub(r"[ \t]*,[ \t]*", ",", value.strip(" \t"))
+    packed = ",".join(one.strip(" \t") for one in value.split(","))
     clean = not re.search(r"[ \t]", packed)
     if not clean and "," not in value:
         return

@@ -11,7 +11,7 @@ from mv_iptel.phones.script import KEYWORDS, Script, decode, parse
 
 _SUPPRESSION = re.compile(r"[ \t]*#{1,}[ \t]*lint:[ \t]*(ignore|ignore-file)[ \t]+([a-z, \t-]+)", re.I)
 _RUN = re.compile(r"[ \t]+")
-_BARE_TAG = re.compile(r"[ \t]*#+[ \t]*(\S+)[ \t\r]*")
+_BARE_TAG = re.compile(r"[ \t]*#+[ \t]*([^\s#]\S*)[ \t\r]*")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from mv_iptel.phones.lint import Folder
 from mv_iptel.phones.lint.across import check, circles, loops
 from mv_iptel.phones.lint.text import Text
@@ -44,5 +46,28 @@ def test_a_circle_is_told_at_the_step_too_many():
 def test_a_diamond_is_no_circle():
     leads = {"a": [(1, "b"), (2, "c")], "b": [(1, "d")], "c": [(1, "d")], "d": []}
     assert list(circles(leads)) == []
-    assert list(circles({**leads, "d": [(7, "a")]})) == [[("a", 1, "b"), ("b", 1, "d"), ("d", 7, "a")]]
-    assert list(circles({"a": [(3, "a")]})) == [[("a", 3, "a")]]
+    assert list(circles({**leads, "d": [(7, "a")]})) == [("d", 7, "a")]
+    assert list(circles({"a": [(3, "a")]})) == [("a", 3, "a")]
+
+
+def test_of_a_circle_the_step_to_a_script_that_phones_begin_with_is_too_many():
+    leads = {
+        "96xxupgrade.txt": [(1, "a")],
+        "a": [(1, "46xxupgrade.scr"), (2, "96xxupgrade.txt")],
+        "46xxupgrade.scr": [(1, "b")],
+        "b": [(1, "b"), (2, "a"), (3, "46xxupgrade.scr")],
+    }
+    assert list(circles(leads)) == [
+        ("b", 1, "b"),
+        ("a", 1, "46xxupgrade.scr"),  # b leads back to a, on whose way a script begins anew
+        ("a", 2, "96xxupgrade.txt"),
+        ("b", 3, "46xxupgrade.scr"),
+    ]
+
+
+def test_a_file_that_closes_thousands_of_circles_is_told_in_linear_time():
+    leads = {f"f{at}": [(1, f"f{at + 1}")] for at in range(3000)}
+    leads["f3000"] = [(line, "f0") for line in range(20_000)]
+    began = time.process_time()
+    assert sum(1 for _ in circles(leads)) == 20_000
+    assert time.process_time() - began < 5  # walked each time it takes minutes

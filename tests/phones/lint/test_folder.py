@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
+
+import pytest
+
 from mv_iptel.phones.lint import Folder, lint
 from mv_iptel.phones.lint.folder import ENTRY, MOST, foreign, listing, matching
 
@@ -79,3 +84,25 @@ def test_files_elsewhere_count_and_those_nearby_are_named(tmp_path):
     (only,) = lint(Folder.read(https, elsewhere=[http], nearby=[tftp]))
     assert only.code == "no-firmware" and "TFTPdata" in only.text
     assert lint(Folder.read(https, whole=False)) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has FIFOs")
+def test_what_is_no_file_is_told_and_holds_nobody_up(tmp_path):
+    os.mkfifo(tmp_path / "46xxsettings.txt")
+    os.symlink("/dev/zero", tmp_path / "96xxupgrade.txt")
+    (tmp_path / "46xxupgrade.scr").mkdir()
+    folder = Folder.read(tmp_path)
+    assert folder.files == {} and set(folder.faults) == set(listing(tmp_path).values())
+    assert "no ordinary file" in folder.faults["46xxsettings.txt"]
+    assert {one.code for one in lint(folder)} == {"unreadable"}
+
+
+def test_names_with_variables_are_looked_up_a_few_times_only():
+    names = {f"{at:012x}.txt": b"" for at in range(2_000)}
+    wanted = b"".join(b"GET $MACADDR.txt%d\nGET $MACADDR.txt\n" % at for at in range(3_000))
+    folder = Folder({"46xxupgrade.scr": wanted, **names})
+    began = time.process_time()
+    assert len(folder.matching("$MACADDR.txt")) == 2_000
+    lint(folder)
+    assert time.process_time() - began < 10
+    assert matching("$SERIALNO" * 4 + ".txt", {"a" * 40 + ".txt": ""}) == []

@@ -145,6 +145,28 @@ def test_no_damage_takes_more_than_linear_time(line):
     assert large < 0.3 or large < 24 * small  # eight times the work; quadratic would be 64 times
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b" GET " + b"a." * 60_000 + b" x",
+        b"SET MCIPADD a" + b" " * 120_000 + b"b,c",
+        b"GOTO Z\n" + b"#" * 100_000 + b" x y",
+        b"SET BRURI http://" + b":" * 400_000,
+        b"SET SNMPADD "
+        + b",".join(b"h%d" % at for at in range(10_000))
+        + b"\n"
+        + b"SET BRURI http://10.0.0.1:81/\n" * 5_000,
+        b"GET $SERIALNO$SERIALNO$SERIALNO$SERIALNO$SERIALNO$SERIALNO$SERIALNO$SERIALNO$SERIALNO-.txt",
+    ],
+    ids=["dots", "blanks", "hashes", "colons", "hosts", "variables"],
+)
+def test_no_long_line_takes_more_than_linear_time(data):
+    folder = Folder({"46xxsettings.txt": data + b"\n", "a" * 250: b""})
+    began = time.process_time()
+    lint(folder, site=Site(frozenset({"10.0.0.1"}), frozenset({"phones"})))
+    assert time.process_time() - began < 5  # else it is a minute, or a year
+
+
 def test_a_missing_end_does_no_harm_yet():
     found = lint(Folder({"46xxsettings.txt": b"IF $GROUP SEQ 1 GOTO END\nSET L2Q 0\nGOTO A\n# A\n"}))
     assert [(one.line, one.code, one.severity) for one in found] == [(1, "no-tag", "warning")]
