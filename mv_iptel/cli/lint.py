@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import click
 from rich.text import Text
 
-from mv_iptel import files, linted
+from mv_iptel import linted
 from mv_iptel.cli.forms import Columns
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
-from mv_iptel.config import ConfigError, load
+from mv_iptel.cli.settings_writing import history_of, replace_kept
+from mv_iptel.config import Config, ConfigError, load
+from mv_iptel.history import History
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
 from mv_iptel.phones.families import FAMILIES, MODELS
@@ -96,7 +98,8 @@ def lint_command(
     kinds = _kinds(model, family)
     targets = _targets(home, paths)
     if fixing:
-        changes = [change for target in targets for change in _fix(target, dry_run)]
+        history = None if dry_run else history_of(_config(home))
+        changes = [change for target in targets for change in _fix(target, dry_run, history)]
         if dry_run:
             if as_json:
                 print_json({"changes": changes})
@@ -134,12 +137,10 @@ def _kinds(model: str, family: str) -> tuple[Kind, ...]:
 
 
 def _targets(home: Home, paths: tuple[Path, ...]) -> list[Target]:
-    served: dict[Path, linted.Place] = {}
-    try:
-        served = {place.path.resolve(): place for place in linted.places(load(home))}
-    except (ConfigError, OSError):
-        if not paths:
-            end(USAGE, f"there is no installation in {home.root} whose files could be looked at; name a PATH")
+    config = _config(home)
+    if config is None and not paths:
+        end(USAGE, f"there is no installation in {home.root} whose files could be looked at; name a PATH")
+    served = {place.path.resolve(): place for place in linted.places(config)} if config is not None else {}
     if not paths:
         return [Target(place, place.folder()) for place in served.values()]
     targets: list[Target] = []
@@ -169,8 +170,16 @@ def _lint(target: Target, kinds: tuple[Kind, ...]) -> list[Finding]:
     return lint(target.folder, target.names, target.place.site, kinds)
 
 
-def _fix(target: Target, dry_run: bool) -> Iterable[dict[str, Any]]:
-    """Mend the files of a target; what was changed in each."""
+def _config(home: Home) -> Config | None:
+    """The home's configuration; None if there is none, or it does not load."""
+    try:
+        return load(home)
+    except (ConfigError, OSError):
+        return None
+
+
+def _fix(target: Target, dry_run: bool, history: History | None) -> Iterable[dict[str, Any]]:
+    """Mend the files of a target, of which the home's history keeps a copy; what was changed in each."""
     for name in sorted(target.names or target.folder.files):
         if name not in target.folder.files:
             continue
@@ -184,11 +193,12 @@ def _fix(target: Target, dry_run: bool) -> Iterable[dict[str, Any]]:
             try:
                 if real.read_bytes() != before:
                     end(NEGATIVE, f"{plain(str(path))} was changed by somebody else meanwhile; try again")
-                files.replace(real, after, real.stat().st_mode & 0o7777)
+                replace_kept(history, real, after)
             except OSError as error:
                 end(NEGATIVE, f"{plain(str(path))} cannot be written: {error.strerror}")
         yield {
             "file": str(path),
+            "kept": history is not None and history.places.key_of(path.resolve()) is not None,
             "mended": [{"line": one.line, "code": one.code, "text": one.text} for one in done],
             "diff": diff(str(path), before, after) if dry_run else [],
         }
@@ -196,7 +206,10 @@ def _fix(target: Target, dry_run: bool) -> Iterable[dict[str, Any]]:
 
 def _show(found: list[Linted], changes: list[dict[str, Any]]) -> None:
     for change in changes:
-        console.print(f"{plain(change['file'])}: {_count(change['mended'], 'line')} mended", markup=False)
+        undo = f"; `settings undo {Path(change['file']).name}` undoes it" if change["kept"] else ""
+        console.print(
+            f"{plain(change['file'])}: {_count(change['mended'], 'line')} mended{plain(undo)}", markup=False
+        )
     for path, one in found:
         place = f"{plain(str(path), 400)}:{one.line}" if one.line else plain(str(path), 400)
         line = Text(f"{place}: ", "bold")

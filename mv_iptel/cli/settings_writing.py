@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mv_iptel import config as configuration
 from mv_iptel import files
-from mv_iptel.cli.options import NEGATIVE, USAGE, console, end, print_json
+from mv_iptel.cli.options import NEGATIVE, USAGE, console, end, errors, print_json
 from mv_iptel.config import Config, ConfigError
+from mv_iptel.events import Event, Notice
 from mv_iptel.history import History
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
@@ -101,17 +102,31 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(made: Mapping[Path, bytes], config: Config | None) -> None:
-    history = History(config, lambda event: None) if config is not None else None
+    history = history_of(config)
     for path, data in made.items():
         try:
-            if history is not None:
-                history.take(path)
-            mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-            files.replace(path, data, mode)
-            if history is not None:
-                history.take(path)
+            replace_kept(history, path, data)
         except OSError as error:
             end(USAGE, f"{error.filename or path}: {error.strerror}")
+
+
+def history_of(config: Config | None) -> History | None:
+    """What keeps a copy of the files that are replaced; it says so if it cannot."""
+
+    def told(event: Event) -> None:
+        if isinstance(event, Notice):
+            errors.print(f"{plain(event.source)}: {plain(event.text)}", style="yellow", markup=False)
+
+    return History(config, told) if config is not None else None
+
+
+def replace_kept(history: History | None, path: Path, data: bytes) -> None:
+    """Replace a file as a whole; the history has it before and after. Raises OSError."""
+    if history is not None:
+        history.take(path)
+    files.replace(path, data, path.stat().st_mode & 0o7777 if path.exists() else 0o644)
+    if history is not None:
+        history.take(path)
 
 
 def _findings(made: Mapping[Path, bytes], config: Config | None) -> list[Finding]:

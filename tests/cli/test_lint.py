@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from mv_iptel import init
 from mv_iptel.cli.lint import lint_command
+from mv_iptel.cli.settings import settings
 from mv_iptel.home import Home
 from mv_iptel.phones.lint import CODES
 
@@ -158,3 +159,16 @@ def test_an_installation_is_linted_without_a_path(tmp_path):
         assert done.exit_code == 1
         assert "192.0.2.77, which is no address of this server" in done.stdout
     assert "backup-elsewhere" not in run(home.http_data).stdout, "another installation knows nothing of it"
+
+
+def test_what_a_fix_replaces_is_kept(tmp_path):
+    """`settings undo` brings it back, though no server saw it."""
+    home = Home(tmp_path)
+    init.create(home, "files1", ["192.0.2.10"])
+    path = home.http_data / "46xxsettings.txt"
+    before = b"  SET L2QVLAN 20\n" + path.read_bytes()
+    path.write_bytes(before)
+    assert "settings undo 46xxsettings.txt" in run("--fix", home=home.root).stdout
+    assert path.read_bytes() != before
+    done = CliRunner().invoke(settings, ["undo", "46xxsettings.txt", "--home", str(home.root)])
+    assert done.exit_code == 0 and path.read_bytes() == before
