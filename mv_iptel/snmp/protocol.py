@@ -28,6 +28,7 @@ from mv_iptel.snmp.families import (
 )
 
 LARGEST = 8192  # octets of an answer; ours have some hundred, and a large one is costly to take apart
+_REMEMBERED, _SHORT = 1024, 128  # objects of answers that are taken apart once, and their octets at most
 MOST_UNCLEAR = 8  # so many answers that nobody understands end the question: each costs time
 _ID_LOW, _ID_HIGH = 1 << 23, 1 << 31  # request ids that fill four octets of BER, no more and no less
 _NO_SUCH_NAME = 2
@@ -98,6 +99,8 @@ class Question:
         self._before, self._after = one[:at], one[at + 4 :]
         self._size, self._bind = len(wanted), self._layer.VarBind()
         self._absent = self._absences(wanted) if version != "1" else {}
+        # All phones of a kind say the same of themselves but for the extension.
+        self._known = functools.lru_cache(_REMEMBERED)(self._open)
 
     def _written(self, number: int, wanted: tuple[str, ...]) -> bytes:
         layer = self._layer
@@ -137,7 +140,6 @@ class Question:
             return Unclear("no SNMP message")
 
     def _read(self, number: int, data: bytes) -> Said | Unclear:
-        layer = self._layer
         message, _ = self._decode(data, asn1Spec=_envelope())
         version, community, pdu = message[0], message[1], message[2]
         if int(version) != self._number:
@@ -155,12 +157,18 @@ class Question:
             if absent is not None:
                 values.setdefault(absent, None)
                 continue
-            oid, value = layer.apiVarBind.get_oid_value(self._decode(octets, asn1Spec=self._bind)[0])
-            values.setdefault(str(oid), self._value(value))
+            oid, value = self._known(octets) if len(octets) <= _SHORT else self._open(octets)
+            values.setdefault(oid, value)
         error, index = int(pdu[1]), int(pdu[2])
         if not (0 <= error <= _LAST_ERROR and 0 <= index <= self._size):
             return Unclear("an error status that there is not")
         return Said(error, index, values)
+
+    def _open(self, octets: bytes) -> tuple[str, Value]:
+        """What one object of an answer says, and its name."""
+        bind, _ = self._decode(octets, asn1Spec=self._bind)
+        oid, value = self._layer.apiVarBind.get_oid_value(bind)
+        return str(oid), self._value(value)
 
     def _value(self, value: object) -> Value:
         layer = self._layer
