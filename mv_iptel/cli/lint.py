@@ -198,7 +198,7 @@ def _fix(target: Target, dry_run: bool, history: History | None) -> Iterable[dic
                 end(NEGATIVE, f"{plain(str(path))} cannot be written: {error.strerror}")
         yield {
             "file": str(path),
-            "kept": history is not None and history.places.key_of(path.resolve()) is not None,
+            "kept": (history.places.key_of(path.resolve()) or "") if history is not None else "",
             "mended": [{"line": one.line, "code": one.code, "text": one.text} for one in done],
             "diff": diff(str(path), before, after) if dry_run else [],
         }
@@ -206,7 +206,7 @@ def _fix(target: Target, dry_run: bool, history: History | None) -> Iterable[dic
 
 def _show(found: list[Linted], changes: list[dict[str, Any]]) -> None:
     for change in changes:
-        undo = f"; `settings undo {Path(change['file']).name}` undoes it" if change["kept"] else ""
+        undo = f"; `settings undo {change['kept']}` undoes it" if change["kept"] else ""
         console.print(
             f"{plain(change['file'])}: {_count(change['mended'], 'line')} mended{plain(undo)}", markup=False
         )

@@ -168,7 +168,7 @@ def test_what_a_fix_replaces_is_kept(tmp_path):
     path = home.http_data / "46xxsettings.txt"
     before = b"  SET L2QVLAN 20\n" + path.read_bytes()
     path.write_bytes(before)
-    assert "settings undo 46xxsettings.txt" in run("--fix", home=home.root).stdout
+    assert "settings undo HTTPdata/46xxsettings.txt" in run("--fix", home=home.root).stdout
     assert path.read_bytes() != before
-    done = CliRunner().invoke(settings, ["undo", "46xxsettings.txt", "--home", str(home.root)])
+    done = CliRunner().invoke(settings, ["undo", "HTTPdata/46xxsettings.txt", "--home", str(home.root)])
     assert done.exit_code == 0 and path.read_bytes() == before
