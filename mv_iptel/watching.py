@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,13 +38,20 @@ logging.getLogger("watchdog.observers.inotify").addFilter(
 
 
 class Watching:
-    """Calls `changed(what, path)` on a thread of its own, once per settled change of a file."""
+    """Calls `changed(what, path)` on a thread of its own, once per settled change of a file.
 
-    def __init__(self, changed: Callable[[str, Path], None]):
+    `settle` is how many seconds must pass without a further change.
+    """
+
+    def __init__(self, changed: Callable[[str, Path], None], settle: float = SETTLE):
         self._changed = changed
+        self._settle = settle
         self._observer: Observer | PollingObserver | None = None
-        self._waiting: dict[tuple[str, Path], threading.Timer] = {}
-        self._lock = threading.Lock()
+        # When each change has settled, the earliest first: each has the same time to wait.
+        self._waiting: dict[tuple[str, Path], float] = {}
+        self._more = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._ended = False
 
     def start(self, directories: dict[Path, str]) -> None:
         """Watch each directory (not what lies beneath it); the value is the `what` of its changes."""
@@ -65,34 +73,49 @@ class Watching:
         if self._observer is not None:
             self._observer.stop()
             self._observer.join(5)
-        with self._lock:
-            for timer in self._waiting.values():
-                timer.cancel()
-            self._waiting.clear()
+        with self._more:
+            self._ended = True
+            self._more.notify()
+        if self._thread is not None:
+            self._thread.join(5)
 
     def touched(self, what: str, path: Path) -> None:
-        """A change was seen; it is told when no other follows for `SETTLE` seconds.
+        """A change was seen; it is told when no other of this file follows in time.
 
         Of very many at once the directory is told: a whole tree is being copied.
         """
-        with self._lock:
+        with self._more:
             if len(self._waiting) > MANY and (what, path) not in self._waiting:
                 path = path.parent
-            timer = self._waiting.pop((what, path), None)
-            if timer is not None:
-                timer.cancel()
-            timer = threading.Timer(SETTLE, self._tell, (what, path))
-            timer.daemon = True
-            self._waiting[what, path] = timer
-            timer.start()
-
-    def _tell(self, what: str, path: Path) -> None:
-        with self._lock:
             self._waiting.pop((what, path), None)
-        try:
-            self._changed(what, path)
-        except Exception:
-            _log.exception("looking at %s failed", path)
+            self._waiting[what, path] = time.monotonic() + self._settle
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._tell, name="watching", daemon=True)
+                self._thread.start()
+            elif len(self._waiting) == 1:
+                self._more.notify()
+
+    def _tell(self) -> None:
+        while (settled := self._next()) is not None:
+            try:
+                self._changed(*settled)
+            except Exception:
+                _log.exception("looking at %s failed", settled[1])
+
+    def _next(self) -> tuple[str, Path] | None:
+        """Wait for a change to settle. None: it is over."""
+        with self._more:
+            while not self._ended:
+                first = next(iter(self._waiting), None)
+                if first is None:
+                    self._more.wait()
+                    continue
+                left = self._waiting[first] - time.monotonic()
+                if left <= 0:
+                    del self._waiting[first]
+                    return first
+                self._more.wait(left)
+        return None
 
 
 class _Handler(FileSystemEventHandler):

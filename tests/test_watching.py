@@ -7,10 +7,12 @@ import threading
 
 from mv_iptel.watching import Watching
 
+PATIENT = 1.5  # seconds; longer than a busy machine pauses between two writes of a burst
+
 
 def test_a_burst_of_changes_is_told_once_per_file(tmp_path):
     told = queue.Queue()
-    watching = Watching(lambda what, path: told.put((what, path.name)))
+    watching = Watching(lambda what, path: told.put((what, path.name)), settle=PATIENT)
     (tmp_path / "data").mkdir()
     (tmp_path / "bin").mkdir()
     watching.start({tmp_path / "data": "data", tmp_path / "bin": "configuration", tmp_path / "none": "data"})
@@ -30,7 +32,7 @@ def test_a_burst_of_changes_is_told_once_per_file(tmp_path):
 
 def test_scripts_and_what_they_name_are_of_interest(tmp_path):
     told = queue.Queue()
-    watching = Watching(lambda what, path: told.put(path.name))
+    watching = Watching(lambda what, path: told.put(path.name), settle=PATIENT)
     watching.start({tmp_path: "data"})
     try:
         for name in ("46xxsettings.txt", "firmware.bin", ".hidden", "x.tmp"):
@@ -43,12 +45,12 @@ def test_scripts_and_what_they_name_are_of_interest(tmp_path):
 
 def test_of_a_tree_that_is_copied_the_directory_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("mv_iptel.watching.MANY", 5)
-    monkeypatch.setattr("mv_iptel.watching.SETTLE", 1.0)
     told = queue.Queue()
-    watching = Watching(lambda what, path: told.put(path))
+    watching = Watching(lambda what, path: told.put(path), settle=PATIENT)
     for number in range(20):
         watching.touched("data", tmp_path / f"{number}.scr")
     found = {told.get(timeout=10) for _ in range(7)}
+    watching.stop()
     assert tmp_path in found and told.empty()
 
 
