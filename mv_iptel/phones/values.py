@@ -16,7 +16,7 @@ SHOWN = 40  # characters of a wrong value that a sentence repeats
 DIGITS = 12  # a longer number is too large for anything
 LABELLED = 4  # more values than this are listed without their meaning
 _LISTS = frozenset({"hosts", "urls", "files", "list", "map", "controllers", "subnets"})
-_WORDS = frozenset({"text"})  # the only type that may hold blanks
+WORDED = frozenset({"text"})  # the only type that may hold blanks
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.S)
 _DAYS, _MONTHS = "Sun|Mon|Tue|Wed|Thu|Fri|Sat", "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -104,7 +104,7 @@ class Rule:
     def _problem(self, value: str) -> Problem | None:
         if value == "":
             return self.says("empty", "an empty value is ignored", sure=False)
-        if self.type not in _WORDS and any(one.isspace() for one in value):
+        if self.type not in WORDED and any(one.isspace() for one in value):
             what = "a list has commas and no blanks" if self.type in _LISTS else "no blank belongs there"
             return self.says("blank", f"{self.shown(value)} has a blank in it, and {what}")
         if self.length and not self.length[0] <= len(value) <= self.length[1]:

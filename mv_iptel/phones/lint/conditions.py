@@ -184,6 +184,13 @@ def _impossible(name: str, value: str) -> tuple[str, str] | None:
     if name == "MODEL4" and not 3 <= len(value) <= 4:
         mend = f"write {value[:4]}" if len(value) > 4 else "write all four"
         return f"$MODEL4 has four characters, so it is never {shown}", mend
+    if name == "MODEL4" and not value.isalnum():
+        return (
+            f"$MODEL4 has letters and digits and no pattern, so it is never {shown}",
+            "write one model a line",
+        )
+    if name == "MACADDR" and not re.fullmatch(r"[0-9A-Fa-f]{12}", re.sub(r"[:.-]", "", value)):
+        return f"$MACADDR is the whole MAC, so it is never {shown}", "write all twelve digits"
     if name == "MODEL" and value.casefold() in {one.casefold() for one in variables()["MODEL4"].values}:
         return f"$MODEL is the whole model such as {value}D01A, so it is never {value}", "ask for $MODEL4"
     closed = name in ("SIG", "SIG_IN_USE", "VPNACTIVE", "SHA2CAPABLE")

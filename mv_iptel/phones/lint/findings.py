@@ -86,6 +86,11 @@ CODES: dict[str, Code] = {
     "text-after": Code(
         "warning", "text behind the end of a statement", "Whether phones skip it is not known."
     ),
+    "unknown-code": Code(
+        "info",
+        "a comment that switches off a finding that there is not",
+        "The comment has no effect: its word is no code of this page.",
+    ),
     # settings
     "unknown-parameter": Code(
         "info",
@@ -150,6 +155,11 @@ CODES: dict[str, Code] = {
         "error", "files that name each other in a circle", "The phone reads them until it gives up."
     ),
     "no-file": Code("error", "a file is named that is not there", "The phone goes on without it."),
+    "get-name": Code(
+        "info",
+        "a name behind GET that phones may refuse",
+        "Files come from the folder and server of the script, and a 96x1 takes plain names only.",
+    ),
     "no-firmware": Code(
         "error", "firmware is named that is not there", "Phones ask for it, fail, restart and ask again."
     ),

@@ -28,6 +28,8 @@ _FOREIGN = re.compile(
     r"|4602d0[12]a\.txt|sip_[0-9a-f]{12}\.txt|.*data(_sip)?\.txt|.*allow_ip\.txt",
     re.I,
 )
+# Of these sets the files are looked at all the same: SET lines in them are a mistake that is made.
+_SIP_4602 = re.compile(r"4602d0[12]a\.txt|sip_[0-9a-f]{12}\.txt", re.I)
 # What the variables in a file's name may stand for.
 _VARIABLE = re.compile(r"\$(macaddr|model4|serialno)", re.I)
 _FORMS = {"macaddr": "[0-9a-f]{12}", "model4": "[0-9a-z]{4}", "serialno": "[0-9a-z]{6,20}"}
@@ -86,7 +88,10 @@ class Folder:
         listed = listing(directory)
         files: dict[str, bytes] = {}
         faults: dict[str, str] = {}
-        todo = [*only, *(name for name in listed.values() if ENTRY.fullmatch(name))]
+        todo = [
+            *only,
+            *(name for name in listed.values() if ENTRY.fullmatch(name) or _SIP_4602.fullmatch(name)),
+        ]
         templates: dict[str, list[str]] = {}
         while todo:
             name = todo.pop()

@@ -10,6 +10,7 @@ from mv_iptel.phones.lint.findings import Finding, finding
 from mv_iptel.phones.lint.text import Text, cut
 from mv_iptel.phones.parameters import Parameter, known
 from mv_iptel.phones.script import KEYWORDS, Statement
+from mv_iptel.phones.values import WORDED
 
 _OPEN, _CLOSE = "“”„«»‘’", "“”„«»‘’"
 _QUOTED = re.compile(rf"[{_OPEN}]([^{_OPEN}\"]*)[{_CLOSE}]")
@@ -94,6 +95,9 @@ def _strange(text: Text, number: int, line: str) -> Iterator[Finding]:
             (fixed,) if fixed.isascii() else None,
         )
         return
+    head = plain.partition("#")[0]
+    if head.isascii() and head.count('"') % 2 == 0 and len(cut(head.strip(), 2)) > 2:
+        return  # they stand in a comment behind the value, which is told
     rest = "".join(one for one in plain if not one.isascii() and one not in _OPEN)
     if not rest:
         return
@@ -135,7 +139,7 @@ def _comment(text: Text, each: Statement) -> Iterator[Finding]:
 
 
 def _broken(text: Text, each: Statement) -> Iterator[Finding]:
-    line = text.line(each.line)
+    line = text.line(each.line).rstrip(" \t")
     words = cut(line, 2)
     keyword = words[0].upper()
     if prose(text, each) or strange_blank(line):
@@ -175,7 +179,9 @@ def _hint(line: str) -> str:
     words = line.upper().split()
     if len(words) > 1 and words[1][:1] != "$":
         return "; a $ belongs before the name"
-    if any(one in words for one in ("EQ", "==", "=", "SEQUAL", "EQUALS")):
+    if words.count("SEQ") > 1 or any(one in words for one in ("OR", "AND", "||", "&&")):
+        return "; each line has one comparison"
+    if "SEQ" not in words:
         return "; the only comparison is SEQ"
     if "GOTO" not in words:
         return "; GOTO is missing"
@@ -288,8 +294,17 @@ def _assignment(text: Text, each: Statement) -> Iterator[Finding]:
                 number,
                 "unquoted-blanks",
                 f"the value of {name} has blanks and no quotes",
-                f'write SET {name} "..." with the whole value between straight quotes',
+                _without_blanks(name)
+                or f'write SET {name} "..." with the whole value between straight quotes',
             )
+
+
+def _without_blanks(name: str) -> str:
+    """What to write if no value of this setting has a blank; empty if quotes are what lacks."""
+    parameter = known(name)
+    if not isinstance(parameter, Parameter) or parameter.type in WORDED or parameter.rule.values:
+        return ""
+    return f"write SET {name} and {parameter.rule.describe()}, without a blank in it or anything behind it"
 
 
 def _listed(text: Text, each: Statement, line: str, value: str) -> Iterator[Finding]:

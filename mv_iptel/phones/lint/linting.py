@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mv_iptel.phones.lint import across, backups, conditions, lines, settings
-from mv_iptel.phones.lint.findings import ORDER, Finding, finding
+from mv_iptel.phones import languages
+from mv_iptel.phones.lint import across, almost, backups, conditions, gets, lines, settings
+from mv_iptel.phones.lint.findings import CODES, ORDER, Finding, finding
 from mv_iptel.phones.lint.flow import walk
 from mv_iptel.phones.lint.folder import ENTRY, Folder, Site, foreign
 from mv_iptel.phones.lint.phones import Kind, Phones, strange_models
 from mv_iptel.phones.lint.text import Text
+from mv_iptel.phones.slips import Words
 
 
 def lint(
@@ -32,24 +34,29 @@ def lint(
         text = Text.of(name, data)
         if text.script.fault:
             found += _fault(text)
+        elif languages.expected(name) is not languages.SCRIPT:
+            found += _no_script(text)
         else:
             texts[name] = text
     phones = Phones(_strange(texts.values()), tuple(kinds))
     readers = _readers(texts, folder, phones)
+    sip_1603 = any(_sip_1603(text) for text in texts.values())
     for name in wanted & texts.keys():
         text = texts[name]
         flow = walk(text.script, phones, readers[name])
-        single = list(lines.check(text))
+        single = [*lines.check(text), *almost.check(text)]
         told = {one.line for one in single}
         own = [
             *single,
             # A value that is badly written is not called a wrong one besides.
             *(
                 one
-                for one in settings.check(text, flow, phones)
+                for one in settings.check(text, flow, phones, sip_1603)
                 if one.line not in told or not one.code.startswith("value-")
             ),
             *conditions.check(text, flow),
+            *gets.check(text),
+            *_codes(text),
             *across.check(text, folder),
         ]
         if kinds:
@@ -78,6 +85,38 @@ def _fault(text: Text) -> list[Finding]:
         return []
     mend = "write a script here, or give the file the name that its own phones ask for"
     return [finding(text.name, 1, "other-language", why, mend, "error" if asked else "info")]
+
+
+def _no_script(text: Text) -> list[Finding]:
+    """SET lines in a file of sets that have another language, and do not know SET."""
+    acts = [each for each in text.script.statements if each.kind == "set" and not lines.prose(text, each)]
+    if not acts:
+        return []
+    more = f" (and {len(acts) - 1} more such lines)" if len(acts) > 1 else ""
+    says = languages.expected(text.name).says
+    told = f"SET is not known to the sets that ask for this name{more}: they expect {says}"
+    mend = "write NAME and value alone, or give the file the name that its own phones ask for"
+    return [finding(text.name, acts[0].line, "other-language", told, mend)]
+
+
+def _codes(text: Text) -> list[Finding]:
+    """Comments for lint itself that have no effect."""
+    known = Words((code.upper(), 0) for code in CODES) if text.unknown_codes else None
+    found = []
+    for line, word in text.unknown_codes:
+        near = known.nearest(word, 1) if known else []
+        told = f"{word[:40]} is no code of lint, so the comment has no effect"
+        mend = f"write {near[0].lower()}" if near else "look the code up with mv-iptel lint --codes"
+        found.append(finding(text.name, line, "unknown-code", told, mend))
+    return found
+
+
+def _sip_1603(text: Text) -> bool:
+    """Whether a script orders the SIP software that the 1603SW-I had for a while: sa1603ua1_0100.bin."""
+    return any(
+        each.kind == "set" and each.name == "APPNAME" and each.value[:4].casefold() == "sa16"
+        for each in text.script.statements
+    )
 
 
 def _strange(texts: Iterable[Text]) -> list[str]:

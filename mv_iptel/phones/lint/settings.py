@@ -23,8 +23,8 @@ _LONG = 255  # characters that the 96x1 with H.323 takes of any value
 _H323 = ("96x1", "J100", "B189")
 
 
-def check(text: Text, flow: Flow, phones: Phones) -> Iterator[Finding]:
-    """Every finding about what SET sets."""
+def check(text: Text, flow: Flow, phones: Phones, sip_1603: bool = False) -> Iterator[Finding]:
+    """Every finding about what SET sets; `sip_1603`: there are 16xx phones with SIP software among them."""
     run: dict[str, Statement] = {}  # since the last tag, condition or jump
     order: dict[str, Statement] = {}  # settings that an earlier line of the same run would overwrite
     told: dict[str, list[str]] = {}
@@ -50,8 +50,10 @@ def check(text: Text, flow: Flow, phones: Phones) -> Iterator[Finding]:
                 yield finding(text.name, each.line, "value-long", _too_long(each), "write less", "info")
             continue
         yield from _placed(text, each, one, order)
-        yield from _ignored(text, each, one, phones.families(flow.reach[index]))
-        yield from _valued(text, each, one, phones.families(flow.reach[index]))
+        who = phones.families(flow.reach[index])
+        if not (sip_1603 and one.signalling == "SIP" and who and "16xx" in who):
+            yield from _ignored(text, each, one, who)
+        yield from _valued(text, each, one, who)
         takers = [family for family in _H323 if takes(one, family) == "yes"]
         if len(each.value) > _LONG and flow.reach[index] & phones.of_families(takers):
             yield finding(text.name, each.line, "value-long", _too_long(each), "write less", "info")

@@ -83,12 +83,29 @@ class Text:
         return {**longer, **found}
 
     @cached_property
+    def unknown_codes(self) -> list[tuple[int, str]]:
+        """Words that a comment switches off and that are no codes: line and word.
+
+        Prose may follow a code (`ignore value-range as agreed`), so beside a known one a word needs a hyphen.
+        """
+        found: list[tuple[int, str]] = []
+        for number, text in enumerate(self.lines, 1):
+            match = _SUPPRESSION.match(text) if "lint:" in text.lower() else None
+            if match:
+                words = match[2].replace(",", " ").lower().split()
+                strange = [word for word in words if word not in CODES and word.strip("-")]
+                if len(strange) < len(words):
+                    strange = [word for word in strange if "-" in word]
+                found += [(number, word) for word in strange[:3]]
+        return found
+
+    @cached_property
     def _suppressed(self) -> tuple[frozenset[str], dict[int, frozenset[str]]]:
         whole: set[str] = set()
         single: dict[int, frozenset[str]] = {}
         waiting: frozenset[str] = frozenset()
         for number, text in enumerate(self.lines, 1):
-            match = _SUPPRESSION.match(text) if "lint:" in text else None
+            match = _SUPPRESSION.match(text) if "lint:" in text.lower() else None
             if match:
                 codes = frozenset(match[2].replace(",", " ").lower().split()) & CODES.keys()
                 if match[1].lower() == "ignore-file":

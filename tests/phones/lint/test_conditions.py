@@ -22,6 +22,8 @@ ASKED = {
     "$SIG_IN_USE SEQ 2": "never-true", "$GROUP SEQ 876": None, "$GROUP SEQ 1000": "never-true",
     "$GROUP SEQ 01": "never-true", "$GROUP SEQ x": "never-true", "$MODEL4 SEQ b189": "value-case",
     "$MODLE4 SEQ 9640": "unknown-variable", "$L2QVLAN SEQ 5": None, "$SERIALNO SEQ 1": "unknown-variable",
+    "$MODEL4 SEQ 96*": "never-true", "$MACADDR SEQ 00040D": "never-true",
+    "$MACADDR SEQ 00:04:0D:00:00:01": None, "$MACADDR SEQ 00040d000001": None, "$PHONECC SEQ 700415540": None,
 }  # fmt: skip
 
 

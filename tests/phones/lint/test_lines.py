@@ -15,6 +15,7 @@ ROWS = [
     ("  GET the guide", []),
     ("  Set aside", []),
     ("SET L2Q", ["no-value"]),
+    ("SET L2Q  \t", ["no-value"]),  # seen in files of IP Office, with blanks at the end
     ("SET", ["broken-line"]),
     ("GET", ["broken-line"]),
     ("SET L2QVLAN= 20", ["equals-sign"]),
@@ -36,6 +37,8 @@ ROWS = [
     ("ADD L2Q 0", []),
     ("SET L2Q\u00a00", ["non-ascii"]),
     ("SET DISPLAY_NAME Büro", ["non-ascii"]),
+    ("SET L2Q 0  ## für alle", ["text-after"]),
+    ('SET DISPLAY_NAME "Büro # 1"', ["non-ascii"]),
     ("# Büro", []),
     ("Büro", []),
 ]

@@ -172,6 +172,32 @@ def test_a_missing_end_does_no_harm_yet():
     assert [(one.line, one.code, one.severity) for one in found] == [(1, "no-tag", "warning")]
 
 
+def test_a_comment_that_switches_nothing_off_is_told():
+    found = lint(Folder({"46xxsettings.txt": b"## lint: ignore vallue-range\nSET L2Q 0\n"}))
+    assert [(one.line, one.code, one.severity) for one in found] == [(1, "unknown-code", "info")]
+    assert found[0].mend == "write value-range"
+
+
+@pytest.mark.parametrize("name", ["sip_00040d000001.txt", "4602D01A.txt"])
+def test_sip_sets_of_the_4602_know_no_set(tmp_path, name):
+    (tmp_path / name).write_bytes(b"SNTP 192.0.2.1\nSET PROXY 192.0.2.7\nSET DHCP 1\n")
+    found = lint(Folder.read(tmp_path))
+    assert [(one.file, one.line, one.code) for one in found] == [(name, 2, "other-language")]
+    assert "1 more" in found[0].text
+    (tmp_path / name).write_bytes(b"# Set by hand\nSNTP 192.0.2.1\nPROXY 192.0.2.7\n")
+    assert lint(Folder.read(tmp_path)) == []
+
+
+def test_a_1603_with_sip_software_takes_settings_for_sip():
+    files = {
+        "16xxupgrade.txt": b"SET APPNAME sa1603ua1_0100.bin\nGET 16xxsettings.txt\n",
+        "16xxsettings.txt": b"SET SIPDOMAIN example.com\n",
+    }
+    assert lint(Folder(files, whole=False)) == []
+    files["16xxupgrade.txt"] = files["16xxupgrade.txt"].replace(b"sa1603", b"ha1603")
+    assert [one.code for one in lint(Folder(files, whole=False))] == ["ignored-by-family"]
+
+
 def test_comments_switch_findings_off():
     data = b"## lint: ignore value-range\nSET L2QVLAN 5000\nSET L2QVLAN 5000\n"
     assert told({"a.txt": data}) == [("a.txt", 3, "value-range")]

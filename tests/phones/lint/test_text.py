@@ -34,5 +34,17 @@ def test_suppressions_hold_for_the_next_line_or_the_file():
     ]  # fmt: skip
 
 
+def test_words_of_a_suppression_that_are_no_codes():
+    lines = [
+        "## lint: ignore value-rang",
+        "## lint: ignore nonsense",
+        "## lint: ignore value-range as agreed",
+        "## lint: ignore value-range,no-tagg",
+        "## lint: ignore-file no-tag",
+    ]
+    found = Text.of("x", "\n".join(lines).encode()).unknown_codes
+    assert found == [(1, "value-rang"), (2, "nonsense"), (4, "no-tagg")]
+
+
 def test_only_blanks_part_words():
     assert cut("SET\x0bL2Q \t0 1", 1) == ["SET\x0bL2Q", "0 1"]
