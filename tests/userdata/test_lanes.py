@@ -114,3 +114,46 @@ def test_one_computes_at_a_time(lanes):
 def test_elsewhere_nobody_is_away():
     with away():
         pass
+
+
+def test_items_are_handled_together(faults):
+    """What comes while others are handled goes next, all at once; one name's stay in their order."""
+    begun, gate, seen = threading.Event(), threading.Event(), []
+
+    def together(items: list[str]) -> None:
+        seen.append(items)
+        begun.set()
+        with away():
+            gate.wait(30)
+
+    lanes = Lanes(4, "test", faults.append, together)
+    assert lanes.add("first", "first")
+    assert begun.wait(30)
+    for item in ("a1", "b1", "a2", "c1", "a3"):
+        assert lanes.add(item[0], item)
+    lanes.do("d", lambda: None)  # a job of another name does not wait for them
+    gate.set()
+    lanes.close()
+    assert seen == [["first"], ["a1", "b1", "c1"], ["a2"], ["a3"]] and not faults
+    assert not lanes.add("a", "a4")
+
+
+def test_jobs_and_items_of_one_name_keep_their_order(faults):
+    told = []
+    lanes = Lanes(4, "test", faults.append, told.extend)
+    for number in range(0, 300, 2):
+        lanes.add("one", number)
+        lanes.run("one", lambda number=number: told.append(number + 1))
+        lanes.add(f"other {number}", -1)
+    lanes.close()
+    assert [number for number in told if number >= 0] == list(range(300))
+    assert told.count(-1) == 150 and not faults
+
+
+def test_items_that_fail_end_nothing(faults):
+    lanes = Lanes(2, "test", faults.append, lambda items: 1 // 0)
+    for number in range(5):
+        lanes.add("one", number)
+    assert lanes.do("one", lambda: None)
+    lanes.close()
+    assert len(faults) == 5

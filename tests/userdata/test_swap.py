@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from mv_iptel.userdata import versions
 from mv_iptel.userdata.disk import Aside, locked
 from mv_iptel.userdata.names import Kept
 from mv_iptel.userdata.store import Origin, Stored
-from mv_iptel.userdata.swap import Change, Places, swap, unmet
+from mv_iptel.userdata.swap import Change, Places, Swapped, swap, unmet
 from tests.userdata.shelf import DAY, NAME, Shelf, answer, kept, links, on_disk
 from tests.userdata.steps import ONE, THREE, TWO
 
@@ -295,3 +296,30 @@ def test_the_future_does_not_draw_on(shelf):
 def test_unmet_is_bounded():
     refuse = unmet('"x"' * 10_000, Kept("1", "4620").file, None)
     assert refuse.reason is Reason.CHANGED and len(refuse.detail) < 200
+
+
+def test_many_at_once_and_each_has_its_own_outcome(shelf):
+    """One is refused, one is the same, one changes under our hands: nobody suffers for another."""
+    names = [f"{extension}_4620data.txt" for extension in (1, 2, 3, 4)]
+    for name in names[1:]:
+        shelf.put(ONE, name)
+    changes = []
+    for name, data, match in zip(names, (TWO, TWO, ONE, TWO), ("", '"other"', "", ""), strict=True):
+        aside = Aside(shelf.folder / name)
+        aside.write(data)
+        places = Places(shelf.folder / name, versions.folder_of(shelf.config, name), shelf.config.home.lock)
+        changes.append(Change(places, aside, hashlib.sha256(data).hexdigest(), match))
+
+    def edited() -> None:
+        aside = shelf.folder / ".by-hand"
+        aside.write_bytes(THREE)
+        os.replace(aside, shelf.folder / names[3])
+
+    changes[3].also = edited
+    swap(changes, lambda: shelf.time + 1)
+    new, refused, same, late = (one.outcome for one in changes)
+    assert (new.old, new.same) == (None, False) and same.same and same.old == same.new
+    assert refused.reason is Reason.CHANGED and isinstance(late, Swapped)
+    assert [shelf.current(name) for name in names] == [TWO, ONE, ONE, TWO]
+    assert shelf.older(names[1]) == shelf.older(names[2]) == [] and THREE in shelf.older(names[3])
+    assert shelf.parts() == []
