@@ -32,6 +32,7 @@ from mv_iptel.phones.authoring.wishes import CHOICES, Wishes, items, problems
 from mv_iptel.phones.parameters import presets
 
 SETTINGS = "46xxsettings.txt"
+PORT = click.IntRange(1, 65535)
 _HEAD = b"## 46xxupgrade.scr: what program the 4600 phones run. Every 4600 reads this file first.\n\n"
 
 
@@ -50,6 +51,10 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--vlan", **{**text, "metavar": "N"}, help="The telephones' VLAN (L2QVLAN)."),
         click.option("--server", default=None, metavar="HOST",
                      help="This file server as phones know it. Default: from the home's certificate."),
+        click.option("--http-port", "http_ports", multiple=True, type=PORT, metavar="PORT",
+                     help="Its HTTP ports, the phones' own first. Default: the ini's, else 81 and 80."),
+        click.option("--tls-port", "https_ports", multiple=True, type=PORT, metavar="PORT",
+                     help="Its HTTPS ports. Default: the ini's, else 411 and 443."),
         click.option("--community", default=None, metavar="WORD",
                      help="SNMP, for backups (SNMPSTRING). Default: the ini's Community."),
         click.option("--no-backups", is_flag=True, help="No user data is kept here."),
@@ -105,7 +110,7 @@ def new_settings(
     names = [*names_in(path.parent, config), path.name]
     wishes = _wishes(given, config, names)
     if ask or (sys.stdin.isatty() and not (file or any(given.values()))):
-        wishes = _ask(wishes)
+        wishes = _ask(wishes, names)
     _check(wishes, names)
     made, notes = _made(wishes, path, names)
     put(made, notes, over, dry, as_json, config)
@@ -132,7 +137,9 @@ def _wishes(given: dict[str, Any], config: Config | None, names: list[str]) -> W
     if config is not None:
         http = (config.http.http_port, *config.http.http_alt_ports) if config.http.run_http else ()
         https = (config.https.https_port, *config.https.https_alt_ports) if config.https.run_https else ()
-        wishes = replace(wishes, http_ports=http, https_ports=https)
+        wishes = replace(
+            wishes, http_ports=given["http_ports"] or http, https_ports=given["https_ports"] or https
+        )
         if given["community"] is None:
             wishes = replace(wishes, community=config.snmp.community)
     return replace(wishes, https_ports=()) if given["no_tls"] else wishes
@@ -185,28 +192,63 @@ _QUESTIONS = {
 }
 
 
-def _ask(wishes: Wishes) -> Wishes:
-    """The answers that are missing, from whoever sits there."""
+def _ask(wishes: Wishes, names: list[str]) -> Wishes:
+    """The answers that are missing, from whoever sits there; one that no phone would take is asked again."""
     if wishes.families == CHOICES:
-        told = click.prompt(f"Phones that read it: {', '.join(CHOICES)}; or all", default="all", err=True)
-        if told.strip().lower() != "all":
-            known = {name.casefold(): name for name in CHOICES}
-            words = told.replace(",", " ").split()
-            strange = [word for word in words if word.casefold() not in known]
-            if strange or not words:
-                end(USAGE, f"no family {', '.join(strange)}; known are {', '.join(CHOICES)}")
-            wishes = replace(wishes, families=tuple(known[word.casefold()] for word in words))
+        wishes = _answered(
+            wishes, f"Phones that read it: {', '.join(CHOICES)}; or all", _families, names, "all"
+        )
     for name, question in _QUESTIONS.items():
         if not getattr(wishes, name):
-            told = click.prompt(question, default="", show_default=False, err=True).strip()
-            wishes = replace(wishes, **{name: told})
+            wishes = _answered(wishes, question, _plain(name), names)
     if not wishes.languages:
-        told = click.prompt("Languages, the first one first", default="", show_default=False, err=True)
-        wishes = replace(wishes, languages=tuple(told.replace(",", " ").split()))
+        wishes = _answered(wishes, "Languages, the first one first", _languages, names)
     if wishes.clock is None:
-        told = click.prompt("Time zone (Europe/Vienna)", default="", show_default=False, err=True).strip()
-        wishes = replace(wishes, clock=_clock(told) if told else None)
+        wishes = _answered(wishes, "Time zone (Europe/Vienna)", _zone, names)
     return wishes
+
+
+_Reading = Callable[[Wishes, str], Wishes]  # what an answer makes of the wishes; UsageError: ask again
+
+
+def _answered(
+    wishes: Wishes, question: str, reading: _Reading, names: list[str], default: str = ""
+) -> Wishes:
+    def judged(text: str) -> Wishes:
+        answered = reading(wishes, text.strip())
+        known = problems(items(wishes, names)[0])
+        wrong = [one for one in problems(items(answered, names)[0]) if one not in known]
+        if wrong:
+            raise click.UsageError("; ".join(wrong))
+        return answered
+
+    return click.prompt(question, default, show_default=bool(default), value_proc=judged, err=True)
+
+
+def _plain(name: str) -> _Reading:
+    return lambda wishes, text: replace(wishes, **{name: text})
+
+
+def _families(wishes: Wishes, text: str) -> Wishes:
+    known = {name.casefold(): name for name in CHOICES}
+    words = text.replace(",", " ").casefold().split()
+    strange = [word for word in words if word not in known]
+    if words == ["all"]:
+        return wishes
+    if strange or not words:
+        raise click.UsageError(f"no family {', '.join(strange)}; known are {', '.join(CHOICES)}")
+    return replace(wishes, families=tuple(known[word] for word in dict.fromkeys(words)))
+
+
+def _languages(wishes: Wishes, text: str) -> Wishes:
+    return replace(wishes, languages=tuple(text.replace(",", " ").split()))
+
+
+def _zone(wishes: Wishes, text: str) -> Wishes:
+    try:
+        return replace(wishes, clock=clock_of(text, time.gmtime().tm_year) if text else None)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _check(wishes: Wishes, names: list[str]) -> None:

@@ -84,7 +84,20 @@ def test_questions(site):
                  "SET TLSSRVR 192.0.2.5"):  # fmt: skip
         assert line in shown, line
     assert "9640" not in shown
-    assert "no family 9x" in run(site, "new", "-", "--ask", answers="9x\n", code=2)
+
+
+def test_an_answer_that_no_phone_would_take_is_asked_again(site):
+    answers = "9x\n96x1-sip\n\n\n\n5000\n20\n\n\n\nMars/Base\n1:00\n"
+    shown = run(site, "new", "-", "--ask", answers=answers)
+    assert "SET L2QVLAN 20\n" in shown and "SET GMTOFFSET 1:00\n" in shown
+    for told in ("no family 9x", "5000 is too large", "Mars/Base is neither"):
+        assert told in shown
+
+
+def test_ports(site):
+    shown = run(site, "new", "-", "--http-port", "8080", "--tls-port", "8443")
+    assert "SET HTTPPORT 8080\n" in shown and "SET TLSPORT 8443\n" in shown
+    assert "SET BRURI https://192.0.2.5:8443/\n" in shown and "SET BRURI http://192.0.2.5:8080/\n" in shown
 
 
 def test_without_a_home(tmp_path, monkeypatch):

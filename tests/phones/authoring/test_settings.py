@@ -195,7 +195,8 @@ def test_groups_have_a_place():
 
 
 def test_vpn_phones_that_come_by_this_file():
-    wishes = replace(FULL, vpn="generic-psk", gateways="198.51.100.1")
+    # That somebody wants a place for their group, or one twice, makes no line that is never reached.
+    wishes = replace(FULL, vpn="generic-psk", gateways="198.51.100.1", groups=("1", "876", "1"))
     files, _ = files_of(wishes)
     files["46vpnsetting.txt"] = vpn_settings(wishes)
     assert clean(files) == []
