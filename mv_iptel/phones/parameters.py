@@ -129,6 +129,14 @@ class Variable(NamedTuple):
     note: str = ""
 
 
+class Seen(NamedTuple):
+    """Names that no table has and that stand in files that work."""
+
+    says: str
+    names: frozenset[str]
+    patterns: str
+
+
 class Preset(NamedTuple):
     """What a kind of VPN gateway needs, in the order in which it must be set."""
 
@@ -156,6 +164,11 @@ def variables() -> Mapping[str, Variable]:
 def presets() -> Mapping[str, Preset]:
     """Every VPN preset, by name."""
     return _table().presets
+
+
+def field_names() -> Mapping[str, Seen]:
+    """Names that are known from the field only, by the kind of file."""
+    return _table().field
 
 
 def families() -> Mapping[str, str]:
@@ -270,6 +283,10 @@ class _Table:
         self.presets = {
             name: Preset(name, row["says"], _words(row["families"]), tuple(row["sets"].items()))
             for name, row in read["presets"].items()
+        }
+        self.field = {
+            name: Seen(row["says"], frozenset(_words(row["names"])), row["patterns"])
+            for name, row in read["field"].items()
         }
         self.elsewhere = {
             name: group["says"] for group in read["elsewhere"].values() for name in _words(group["names"])
