@@ -38,6 +38,7 @@ ROWS = [
     ("SET L2Q\u00a00", ["non-ascii"]),
     ("SET DISPLAY_NAME Büro", ["non-ascii"]),
     ("SET L2Q 0  ## für alle", ["text-after"]),
+    ("SET L2Q=0  ## für alle", ["equals-sign"]),
     ('SET DISPLAY_NAME "Büro # 1"', ["non-ascii"]),
     ("# Büro", []),
     ("Büro", []),
