@@ -141,12 +141,12 @@ def watch(home: Home, as_json: bool, who: str, last: int) -> None:
     if who and not address_of(who) and not mac_of(who):
         end(USAGE, f"{who}: neither an address nor a MAC; `mv-iptel phones list` shows both")
     config = config_of(home)
-    if last > 0 and who:
-        reader = Reader(config.settings.database)
-        for row in reader.timeline(who, last):
-            _show_event({"event": "finished", **row}, as_json)
-        reader.close()
     try:
+        if last > 0 and who:
+            reader = Reader(config.settings.database)
+            for row in reader.timeline(who, last):
+                _show_event({"event": "finished", **row}, as_json)
+            reader.close()
         asyncio.run(_watch(config, who, as_json))
     except Unreachable as error:
         end(UNREACHABLE, str(error))
@@ -197,7 +197,8 @@ def _told(event: dict[str, Any]) -> str:
         return "; ".join([word, *event["findings"], *(f"{key} needs a restart" for key in event["restart"])])
     if event["event"] == "listening":
         return f"{event['proto']} {event['port']} on {event['address']}: {event['error'] or event['state']}"
-    return str(event.get("text") or event.get("why") or event.get("error") or event.get("state") or "")
+    text = str(event.get("text") or event.get("why") or event.get("error") or event.get("state") or "")
+    return f"{place(event)}: {text}" if event.get("source") else text
 
 
 # why

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from mv_iptel.cli import group
 from mv_iptel.cli.forms import line_of
 from mv_iptel.cli.seeing import _show_event, _show_why
-from mv_iptel.events import Listening, Reloaded
+from mv_iptel.events import Listening, Notice, Reloaded
 from mv_iptel.home import Home
 from mv_iptel.inventory import Inventory
 from mv_iptel.journal import record
@@ -317,11 +317,14 @@ def test_another_home_with_the_same_status_port_is_not_told_of(daemon, tmp_path)
 
 
 def test_an_event_that_is_no_request_says_what_happened(capsys):
+    broken = Notice("script-broken", "there is no '# X'", "error", "/srv/a.txt", 7, time=0.0)
+    _show_event(record(broken), False)
     _show_event(record(Reloaded("x.ini", True, 3, ("a finding",), ("User",), time=0.0)), False)
     _show_event(record(Reloaded("x.ini", False, 3, ("x.ini:7: bad",), time=0.0)), False)
     _show_event(record(Listening("http", "127.0.0.1", 8089, "failed", "port 8089 is taken", time=0.0)), False)
     said = [line.split("  ", 1)[1] for line in capsys.readouterr().out.splitlines()]
     assert said == [
+        "script-broken: /srv/a.txt:7: there is no '# X'",
         "reloaded: generation 3 is in force; a finding; User needs a restart",
         "reloaded: refused; x.ini:7: bad",
         "listening: http 8089 on 127.0.0.1: port 8089 is taken",
