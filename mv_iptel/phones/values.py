@@ -20,8 +20,8 @@ WORDED = frozenset({"text"})  # the only type that may hold blanks
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.S)
 _DAYS, _MONTHS = "Sun|Mon|Tue|Wed|Thu|Fri|Sat", "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
-# The day of a month may stand instead of "second Sunday"; L is local time, U universal.
-_DST = re.compile(rf"([1-5L]({_DAYS})|0?[1-9]|[12][0-9]|3[01])({_MONTHS})([01]?[0-9]|2[0-3])[LU]", re.I)
+# The day of a month, or L for its last, may stand instead of "second Sunday"; L is local time, U universal.
+_DST = re.compile(rf"([1-5L]({_DAYS})|L|0?[1-9]|[12][0-9]|3[01])({_MONTHS})([01]?[0-9]|2[0-3])[LU]", re.I)
 # What a URL holds before its server: a password does not belong in a sentence.
 _LOGIN = re.compile(r"(://)[^/]*@")
 _DIALLED = re.compile(r"[0-9*#+,]*")
