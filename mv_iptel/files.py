@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
-def replace(path: Path, data: bytes, mode: int = 0o644, sync: bool = True) -> None:
+def replace(
+    path: Path, data: bytes, mode: int = 0o644, sync: bool = True, last: Callable[[], None] | None = None
+) -> None:
     """Write aside, sync the file, rename it into place, sync the directory. Raises OSError.
 
     The new file has `mode` from its first byte on, so a key is never readable by others for a moment.
     Over an existing file its owner and group are kept where the system lets us. Without `sync` it costs no
-    wait for the disk: for a copy whose loss in a power cut does no harm.
+    wait for the disk: for a copy whose loss in a power cut does no harm. `last` is called right before the
+    rename; what it raises leaves the old file as it is.
     """
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # dot files are never served
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -24,6 +27,8 @@ def replace(path: Path, data: bytes, mode: int = 0o644, sync: bool = True) -> No
             _dress(file.fileno(), path, mode)
             if sync:
                 os.fsync(file.fileno())
+        if last is not None:
+            last()
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)

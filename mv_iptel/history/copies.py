@@ -41,7 +41,7 @@ class Limits(NamedTuple):
 
     copies: int = 200  # of one file
     octets: int = 64 << 20  # of one file
-    total: int = 1 << 30
+    total: int = 1 << 30  # with a little more between two counts
     files: int = 20_000  # a folder with a file for each phone's MAC
 
 
@@ -53,6 +53,8 @@ class Copies:
         self._lock = lock
         self._limits = limits
         self._keys: set[str] | None = None
+        self._octets = 0  # of all copies, as far as it was counted, and what was added since
+        self._look = limits.total  # beyond it they are counted again
 
     def files(self) -> list[str]:
         """Every file of which there are copies."""
@@ -68,7 +70,7 @@ class Copies:
         found = []
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.base / key) as entries:
             for entry in entries:
-                if _ID.match(entry.name):
+                if _ID.match(entry.name) and entry.is_file(follow_symlinks=False):
                     with suppress(FileNotFoundError):
                         size = entry.stat(follow_symlinks=False).st_size
                         found.append(
@@ -93,7 +95,8 @@ class Copies:
         newest = next(iter(self.of(key)), None)
         if newest is not None and self._is(key, newest, data):
             return None
-        self._room(key)
+        changed = min(max(changed, 0.0), now)  # a file may have any time, of which a stamp cannot be made
+        self._room(key, len(data), now)
         folder = self.base / key
         sha8 = hashlib.sha256(data).hexdigest()[:8]
         lasting_folder(folder)
@@ -146,6 +149,7 @@ class Copies:
             if size:
                 self._drop(key, name)
                 total -= size
+        self._octets, self._look = total, max(total, self._limits.total) + self._limits.total // 16
         return total
 
     def _is(self, key: str, copy: Copy, data: bytes) -> bool:
@@ -156,22 +160,47 @@ class Copies:
         except OSError:
             return False  # a damaged copy is none
 
-    def _room(self, key: str) -> None:
+    def _room(self, key: str, size: int, now: float) -> None:
+        """Count what comes. Raises OSError for a file without a copy, where there is no room for more."""
         if self._keys is None:
-            self.files()
+            self.prune(now)
+        if self._octets + size > self._look:
+            self.prune(now)
         assert self._keys is not None
-        if key not in self._keys and len(self._keys) >= self._limits.files:
-            raise OSError(errno.EDQUOT, f"{len(self._keys)} files have copies already", key)
+        if key not in self._keys:
+            if len(self._keys) >= self._limits.files:
+                self._forget(max(1, self._limits.files // 16))
+            if len(self._keys) >= self._limits.files:
+                raise OSError(errno.EDQUOT, f"{len(self._keys)} files have copies already", key)
+            if self._octets + size > self._limits.total + self._limits.total // 16:
+                raise OSError(errno.EDQUOT, f"copies have {self._octets >> 20} MiB already", key)
         self._keys.add(key)
+        self._octets += size
+
+    def _forget(self, count: int) -> None:
+        """Drop all copies of the files that have been gone for the longest."""
+        assert self._keys is not None
+        gone = [(kept[0].id, key) for key in self._keys if (kept := self.of(key)) and kept[0].gone]
+        for _, key in sorted(gone)[:count]:
+            for copy in self.of(key):
+                self._drop(key, copy.id)
+            with suppress(OSError):
+                os.rmdir(self.base / key)
+            self._keys.discard(key)
 
     def _prune(self, key: str) -> None:
         kept = self.of(key)
-        octets = 0
         newest = next((copy.id for copy in kept if not copy.gone), "")
-        for at, copy in enumerate(kept):
-            octets += copy.size
-            if (at >= self._limits.copies or octets > self._limits.octets) and copy.id != newest:
-                self._drop(key, copy.id)
+        octets = sum(copy.size for copy in kept)
+        while len(kept) > self._limits.copies or octets > self._limits.octets:
+            spare = [at for at, copy in enumerate(kept) if copy.id != newest]
+            if octets > self._limits.octets:
+                spare = [at for at in spare if kept[at].size]
+            if not spare:
+                return
+            copy = kept.pop(max(spare, key=lambda at: _needless(kept, at)))
+            self._drop(key, copy.id)
+            octets -= copy.size
 
     def _drop(self, key: str, name: str) -> None:
         with suppress(OSError):
@@ -187,6 +216,15 @@ def _after(newest: Copy | None, at: float, now: float) -> str:
     if stamp(nanoseconds) > newest.id:
         return stamp(nanoseconds)
     return stamp(round(newest.time * 1e6) * 1000 + 1000)  # the clock was set back
+
+
+def _needless(kept: list[Copy], at: int) -> float:
+    """How little a copy is missed: it is old, and others lie near it. Kept is the newest first.
+
+    So a file that something changes each second still has what it was yesterday, and an hour ago.
+    """
+    newer, older = kept[max(0, at - 1)], kept[min(len(kept) - 1, at + 1)]
+    return (kept[0].time - kept[at].time + 1) / (newer.time - older.time + 1)
 
 
 def choose(kept: list[Copy], wanted: str) -> Iterator[Copy]:

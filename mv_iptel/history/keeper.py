@@ -15,7 +15,7 @@ from mv_iptel.events import Event, Notice
 from mv_iptel.history.copies import Copies, Copy
 from mv_iptel.history.judging import Place, Problem, judge
 from mv_iptel.history.kinds import concerns
-from mv_iptel.history.places import Places, TooLarge, read
+from mv_iptel.history.places import Places, TooLarge
 from mv_iptel.home import Home
 
 AGAIN = 1800.0  # seconds between two stock-takings: what the watcher missed is kept then
@@ -70,7 +70,7 @@ class History:
         self._dirty: set[Path] = set()  # folders to look at again
         self._quiet: set[Path] = set()  # of these, those where nobody saw a change
         self._news: set[str] = set()  # and files there that were found changed
-        self._complained: set[str] = set()  # keys of which no copy can be made
+        self._complained: set[str] = set()  # keys of which no copy can be made; "" for a look that failed
         self._taking = threading.Lock()
 
     # The server's side.
@@ -137,10 +137,17 @@ class History:
             if work:
                 if not self._dirty:
                     latest = now + LATEST
-                self.work()
+                self._go_on(self.work)
                 look_due = min(time.monotonic() + PAUSE, latest)
             elif self._dirty and now >= look_due:
-                self.look()
+                self._go_on(self.look)
+
+    def _go_on(self, step: Callable[[], None]) -> None:
+        """A fault of ours ends one step, not the thread: it is told, and the next change is looked at."""
+        try:
+            step()
+        except Exception as fault:
+            self._tell_once("scripts could not be looked at", type(fault).__name__)
 
     def work(self) -> None:
         """Keep what has changed. Called by the thread, or by a test."""
@@ -202,7 +209,7 @@ class History:
         before = self.copies.of(key)
         now = self._now()
         try:
-            content = read(path, known=bool(before))
+            content = self.places.read(path, known=bool(before))
         except TooLarge:
             if state is not None:
                 self._states[key] = state
@@ -228,6 +235,10 @@ class History:
         places = self.places
         roots = set(places.roots.values())
         judged = self._judge([places.judged(folder) for folder in sorted(folders & roots)])
+        if judged is None:
+            self._tell_once("it could not be found out whether scripts are broken", "see `mv-iptel lint`")
+        else:
+            self._complained.discard("")
         for folder, found in (judged or {}).items():
             old = {(one.file, one.text) for one in self._problems.get(folder, ())}
             self._problems[folder] = found
@@ -235,6 +246,11 @@ class History:
             self._tell(folder, [one for one in new if Path(folder) not in quiet or one.file in news])
         for folder in set(self._problems) - {os.fspath(root) for root in roots}:
             del self._problems[folder]  # a reload has named another directory
+
+    def _tell_once(self, text: str, why: str) -> None:
+        if "" not in self._complained:
+            self._complained.add("")
+            self._publish(Notice("settings-history", f"{text}: {why}"))
 
     def _tell(self, folder: str, found: list[Problem]) -> None:
         for one in found[:TOLD]:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
+from functools import lru_cache
 from typing import NamedTuple
 
-from mv_iptel.phones.parameters import Parameter, known
-from mv_iptel.phones.script import Statement, decode, parse
+from mv_iptel.phones.differences import secret
+from mv_iptel.phones.lint.clients import sounds_secret
+from mv_iptel.phones.script import decode
 
 # Comparing line by line costs the product of both; beyond this only what came and went is told.
 MOST = 4000
 HIDDEN = "(hidden)"
+_BETWEEN = "\"'= :\t\u00a0\u200b\ufeff“”„«»‘’"
+# A setting's name behind SET, ADD or $, wherever that stands in a line; and the name that begins a line.
+_NAMED = re.compile(
+    r"(?:\b(?:SET|ADD)[^A-Z0-9_\n]{1,40}|\$|^)([A-Z][A-Z0-9_]{2,79})(?![A-Z0-9_])", re.I | re.A
+)
+_UNSET = re.compile(r"\W*SET\W+([A-Z][A-Z0-9_]*)[\s=]*", re.I | re.A)
+_BLANKS = re.compile(r"(\s+)")
+_LOGIN = re.compile(r"(://)[^/@]*:[^@]*@")
 
 
 class Change(NamedTuple):
@@ -33,14 +44,21 @@ def changes(old: bytes, new: bytes) -> list[Change]:
         tail += 1
     ours, theirs = before[head : len(before) - tail], after[head : len(after) - tail]
     if len(ours) > MOST or len(theirs) > MOST:
-        return _came_and_went(ours, theirs, head)
+        return _came_and_went(before, after, ours, theirs, head)
     found = []
     matcher = difflib.SequenceMatcher(None, ours, theirs)
     for what, from_old, to_old, from_new, to_new in matcher.get_opcodes():
         if what != "equal":
-            found += [Change("-", head + at + 1, shown(ours[at])) for at in range(from_old, to_old)]
-            found += [Change("+", head + at + 1, shown(theirs[at])) for at in range(from_new, to_new)]
+            found += [_change("-", before, head + at) for at in range(from_old, to_old)]
+            found += [_change("+", after, head + at) for at in range(from_new, to_new)]
     return found
+
+
+def _change(sign: str, lines: list[str], at: int) -> Change:
+    above = _UNSET.fullmatch(lines[at - 1]) if at else None
+    if above and lines[at].strip() and _is_secret(above[1].upper()):
+        return Change(sign, at + 1, HIDDEN)  # a value that was written on the next line
+    return Change(sign, at + 1, shown(lines[at]))
 
 
 def counted(found: list[Change]) -> tuple[int, int]:
@@ -50,23 +68,31 @@ def counted(found: list[Change]) -> tuple[int, int]:
 
 
 def shown(text: str) -> str:
-    """A line for eyes and logs: the value of a secret setting is not in it."""
-    for statement in parse("", text.encode("utf-8", "replace")).statements:
-        if statement.name and _is_secret(statement):
-            at = text.upper().find(statement.name) + len(statement.name)
-            return f"{text[:at]} {HIDDEN}"
-    stripped = text.lstrip("# \t")
-    # A line that is commented out may hold one as well.
-    if stripped != text and stripped[:4].upper() == "SET " and shown(stripped) != stripped:
-        return text[: len(text) - len(stripped)] + shown(stripped)
-    return text
+    """A line for eyes and logs: the value of a secret setting is not in it, nor is a login in a URL.
+
+    However badly the line is written: what phones take for a comment may hold a password as well.
+    """
+    clean = _without_logins(text)
+    for match in _NAMED.finditer(text):
+        if clean != text or _is_secret(match[1].upper()):
+            end = match.end(1)
+            return f"{text[:end]} {HIDDEN}" if text[end:].strip(_BETWEEN) else text
+    return clean
 
 
-def _is_secret(statement: Statement) -> bool:
-    setting = known(statement.name)
-    if setting is None or not statement.value:
-        return False
-    return setting.exposes(statement.value) if isinstance(setting, Parameter) else setting.secret
+def _without_logins(text: str) -> str:
+    if "@" not in text:
+        return text
+    words = _BLANKS.split(text)
+    for at, word in enumerate(words):
+        end = word.rfind("@") + 1  # behind it each :// would be followed to the end of the line
+        words[at] = _LOGIN.sub(rf"\1{HIDDEN}@", word[:end]) + word[end:]
+    return "".join(words)
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_secret(name: str) -> bool:
+    return sounds_secret(name) or secret(name)
 
 
 def _lines(data: bytes) -> list[str]:
@@ -76,12 +102,14 @@ def _lines(data: bytes) -> list[str]:
     return lines
 
 
-def _came_and_went(ours: list[str], theirs: list[str], head: int) -> list[Change]:
+def _came_and_went(
+    before: list[str], after: list[str], ours: list[str], theirs: list[str], head: int
+) -> list[Change]:
     went, came = Counter(ours) - Counter(theirs), Counter(theirs) - Counter(ours)
     found = []
-    for sign, lines, left in (("-", ours, went), ("+", theirs, came)):
+    for sign, whole, lines, left in (("-", before, ours, went), ("+", after, theirs, came)):
         for at, text in enumerate(lines):
             if left[text] > 0:
                 left[text] -= 1
-                found.append(Change(sign, head + at + 1, shown(text)))
+                found.append(_change(sign, whole, head + at))
     return sorted(found, key=lambda change: change.line)

@@ -12,6 +12,7 @@ from pathlib import Path
 from mv_iptel.config import Config
 from mv_iptel.history.judging import Place
 from mv_iptel.history.kinds import LARGEST, is_script, may_be_script
+from mv_iptel.library.names import forbidden
 
 # O_NONBLOCK: a FIFO under the name of a file must not hold a thread up.
 _FLAGS = (os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -100,31 +101,56 @@ class Places:
                     elif may_be_script(name):
                         yield f"{label}/{name}", Path(entry.path)
 
+    def read(self, path: Path, known: bool = False) -> Content | None:
+        """The file's content if it is a script; `known`: it was one before. None: it is none, or not there.
 
-def read(path: Path, known: bool = False) -> Content | None:
-    """The file's content if it is a script; `known`: it was one before. None: it is none, or not there.
-
-    Raises OSError for what cannot be read, TooLarge for what is longer than any script.
-    """
-    if not known and not may_be_script(path.name):
-        return None
-    try:
-        fd = os.open(path, _FLAGS)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
+        A link counts if it ends in a data directory, as for phones: what else root's command can read is
+        nobody's history. Raises OSError for what cannot be read, TooLarge for what is longer than any script.
+        """
+        if not known and not may_be_script(path.name):
             return None
-        pieces, left = [], LARGEST + 1
-        while left > 0 and (piece := os.read(fd, left)):
-            pieces.append(piece)
-            left -= len(piece)
-    finally:
-        os.close(fd)
-    data = b"".join(pieces)
-    if not known and not is_script(path.name, data):
-        return None
-    if len(data) > LARGEST:
-        raise TooLarge(0, f"has more than {LARGEST >> 20} MiB", os.fspath(path))
-    return Content(data, found.st_mtime)
+        try:
+            fd = self._open(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                return None
+            pieces, left = [], LARGEST + 1
+            while left > 0 and (piece := os.read(fd, left)):
+                pieces.append(piece)
+                left -= len(piece)
+        finally:
+            os.close(fd)
+        data = b"".join(pieces)
+        if not known and not is_script(path.name, data):
+            return None
+        if len(data) > LARGEST:
+            raise TooLarge(0, f"has more than {LARGEST >> 20} MiB", os.fspath(path))
+        return Content(data, found.st_mtime)
+
+    def _open(self, path: Path) -> int:
+        real = Path(os.path.realpath(path))
+        for root in self.roots.values():
+            if (
+                real.is_relative_to(root)
+                and real != root
+                and not forbidden(real.relative_to(root).as_posix())
+            ):
+                return _beneath(root, real.relative_to(root).parts)
+        raise FileNotFoundError(0, "leads out of the data directories", os.fspath(path))
+
+
+def _beneath(root: Path, parts: tuple[str, ...]) -> int:
+    """A descriptor, from the root down without links: one that is put there meanwhile is not followed."""
+    if os.open not in os.supports_dir_fd:
+        return os.open(root.joinpath(*parts), _FLAGS)
+    here = os.open(root, _FLAGS | os.O_DIRECTORY)
+    for part in parts:
+        try:
+            there = os.open(part, _FLAGS | os.O_NOFOLLOW, dir_fd=here)
+        finally:
+            os.close(here)
+        here = there
+    return here

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from mv_iptel import files
 from mv_iptel.history.copies import Copy
 from mv_iptel.history.keeper import History
-from mv_iptel.history.places import read
 from mv_iptel.home import Home
 from mv_iptel.userdata.disk import locked
 
@@ -31,6 +30,15 @@ class Refused(Exception):
     """It was not done; the argument says why."""
 
 
+class _Edited(Exception):
+    """Somebody else saved the file while it was being replaced."""
+
+
+def _same(path: Path, state: list[tuple[int, ...]]) -> None:
+    if files.states([path]) != state:
+        raise _Edited
+
+
 def undo(history: History, home: Home, key: str, copy: Copy) -> Undone:
     """Make this copy the file's content. Raises Refused, OSError."""
     path = history.places.path_of(key)
@@ -40,18 +48,24 @@ def undo(history: History, home: Home, key: str, copy: Copy) -> Undone:
         raise Refused(f"{key} was removed then; remove it by hand if that is what you want")
     if path.is_symlink():
         raise Refused(f"{path} is a link; undo what it leads to")
+    if history.places.key_of(path) != key:
+        raise Refused(f"{path.parent} leads elsewhere now; undo what it leads to")
     after = history.copies.read(key, copy.id)
     for _ in range(_TRIES):
         history.take(path)
         newest = history.copies.of(key)[0]
         with locked(home.lock):
-            content = read(path, known=True)
+            state = files.states([path])
+            content = history.places.read(path, known=True)
             before = None if content is None else content.data
             if before is not None and (newest.gone or history.copies.read(key, newest.id) != before):
                 continue  # changed since it was kept
             if before != after:
                 mode = 0o644 if content is None else stat.S_IMODE(os.stat(path).st_mode)
-                files.replace(path, after, mode)
+                try:
+                    files.replace(path, after, mode, last=lambda seen=state: _same(path, seen))
+                except _Edited:
+                    continue
         history.take(path)
         return Undone(path, copy, before, after, newest.id)
     raise Refused(f"{path} keeps changing; try again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -50,10 +51,10 @@ def test_removed_is_noted_once_and_only_of_what_was_there(copies):
 
 
 def test_it_has_an_end(tmp_path):
-    copies = Copies(tmp_path / "history", tmp_path / "lock", Limits(copies=3, octets=20, total=25, files=2))
+    copies = Copies(tmp_path / "history", tmp_path / "lock", Limits(copies=3, octets=20, total=33, files=2))
     for at in range(6):
         copies.keep(KEY, b"%d\n" % at, START + at, START + at)
-    assert contents(copies) == [b"5\n", b"4\n", b"3\n"]
+    assert len(contents(copies)) == 3 and contents(copies)[0] == b"5\n"
     copies.keep(KEY, b"x" * 19, START + 10, START + 10)
     assert contents(copies) == [b"x" * 19]
     copies.keep(KEY, b"y" * 30, START + 11, START + 11)  # the newest stays, whatever its size
@@ -62,10 +63,58 @@ def test_it_has_an_end(tmp_path):
     with pytest.raises(OSError, match="2 files have copies"):
         copies.keep("a/c.scr", b"z", START, START)
     copies.gone(KEY, START + 12)
-    copies.keep("a/b.scr", b"w", START + 1, START + 1)
+    copies.keep("a/b.scr", b"wwww", START + 1, START + 1)
     copies.prune(START + 20)
     assert contents(copies) == [None, b"y" * 30]  # gone, yet the only content of it
-    assert contents(copies, "a/b.scr") == [b"w"]
+    assert contents(copies, "a/b.scr") == [b"wwww"]
+
+
+def test_what_changes_each_second_still_has_its_yesterday(tmp_path):
+    copies = Copies(tmp_path / "history", tmp_path / "lock", Limits(copies=12))
+    copies.keep(KEY, b"yesterday\n", START - 86400, START - 86400)
+    copies.keep(KEY, b"an hour ago\n", START - 3600, START - 3600)
+    for at in range(60):
+        copies.keep(KEY, b"%d\n" % at, START + at, START + at)
+    kept = contents(copies)
+    assert len(kept) == 12 and kept[:3] == [b"59\n", b"58\n", b"57\n"]
+    assert kept[-2:] == [b"an hour ago\n", b"yesterday\n"]
+
+
+def test_files_that_came_and_went_make_room(tmp_path):
+    copies = Copies(tmp_path / "history", tmp_path / "lock", Limits(files=4))
+    for at in range(30):
+        copies.keep(f"HTTPdata/temporary{at}.txt", b"SET A 1\n", START + at, START + at)
+        copies.gone(f"HTTPdata/temporary{at}.txt", START + at)
+    copies.keep(KEY, b"SET A 1\n", START + 99, START + 99)
+    assert len(copies.files()) == 4 and contents(copies) == [b"SET A 1\n"]
+    assert "HTTPdata/temporary29.txt" in copies.files()
+
+
+def test_all_copies_together_have_an_end_between_two_counts_too(tmp_path):
+    copies = Copies(tmp_path / "history", tmp_path / "lock", Limits(total=1600))
+    for at in range(40):  # two files that change in turn
+        copies.keep(f"HTTPdata/{at % 2}.txt", b"%100d" % at, START + at, START + at)
+    assert sum(copy.size for key in copies.files() for copy in copies.of(key)) <= 1700
+    for at in range(2, 18):
+        with suppress(OSError):
+            copies.keep(f"HTTPdata/{at}.txt", b"%100d" % at, START + 50 + at, START + 50 + at)
+    assert len(copies.files()) <= 17  # the newest of each stays, so a new file finds no room
+    with pytest.raises(OSError, match="MiB already"):
+        copies.keep("HTTPdata/99.txt", b"x" * 400, START + 99, START + 99)
+    assert copies.keep("HTTPdata/0.txt", b"x" * 400, START + 99, START + 99)  # what has copies goes on
+
+
+@pytest.mark.parametrize("changed", [-1e13, -1e9, 1e13])
+def test_a_file_may_have_any_time(copies, changed):
+    assert copies.keep(KEY, b"a", changed, START) is not None
+    assert copies.keep(KEY, b"b", changed, START + 1) is not None
+    assert contents(copies) == [b"b", b"a"]
+
+
+def test_a_folder_that_is_called_like_a_copy_is_none(copies):
+    copies.keep(KEY, b"a", START, START)
+    copies.keep(f"{KEY}/29990101T000000.000000Z-00000000/b.scr", b"b", START, START)
+    assert contents(copies) == [b"a"]
 
 
 def test_what_a_crash_left_goes_and_a_damaged_copy_is_replaced(copies):

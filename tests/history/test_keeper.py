@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from dataclasses import replace
+
+import pytest
 
 from mv_iptel.events import Notice
 from mv_iptel.history import History, keeper
@@ -200,3 +203,59 @@ def test_a_whole_tree_is_copied(desk, monkeypatch):
     desk.history.seen(desk.home.http_data)
     desk.history.work()
     assert len(desk.history.copies.files()) == 7
+
+
+def test_a_fault_ends_no_thread_and_is_told_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(keeper, "PAUSE", 0.01)
+    desk = Desk(tmp_path)
+    looked = threading.Semaphore(0)
+
+    def judging(places):
+        looked.release()
+        raise RecursionError
+
+    history = History(desk.config, desk.events.append, lambda: desk.time, judging)
+    history.start()
+    try:
+        for at in range(3):
+            assert looked.acquire(timeout=30)
+            history.seen(desk.write(f"SET PHNOL {at}\n"))
+        assert looked.acquire(timeout=30)
+    finally:
+        history.close()
+    assert [(event.kind, event.text) for event in desk.events] == [
+        ("settings-history", "scripts could not be looked at: RecursionError")
+    ]
+
+
+def test_that_nothing_could_be_found_out_is_told_once(desk):
+    verdict = desk.history._judge
+    for _ in range(2):
+        desk.history._judge = lambda places: None
+        for at in range(2):
+            desk.change(f"SET PHNOL {at}\n")
+            desk.history.look()
+        desk.history._judge = verdict
+        desk.change("SET PHNOL 5\n")
+        desk.history.look()
+    assert [event.text for event in desk.events] == [
+        "it could not be found out whether scripts are broken: see `mv-iptel lint`"
+    ] * 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links want rights there")
+def test_a_link_that_leaves_the_data_is_not_copied(desk, tmp_path):
+    (tmp_path / "secret.key").write_text("SET PHNOL 9\n")
+    link = desk.home.http_data / "46xxsettings.txt"
+    link.symlink_to(tmp_path / "secret.key")
+    (desk.home.http_data / "46xxspecials.txt").symlink_to(desk.home.ini)
+    desk.home.ini.parent.mkdir(parents=True)
+    desk.home.ini.write_text("SET PHNOL 9\n")
+    desk.history.take_stock()
+    desk.history.take(link)
+    assert desk.history.copies.files() == [] and desk.events == []
+    link.unlink()
+    desk.write("SET PHNOL 9\n", "common.txt", desk.home.tftp_data)
+    link.symlink_to(desk.home.tftp_data / "common.txt")
+    desk.history.take_stock()
+    assert desk.contents() == [b"SET PHNOL 9\n"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
 from mv_iptel.history.lines import Change, changes, counted, shown
 
 OLD = b"## head\r\nSET L2QVLAN 20\r\nSET PHNOL 9\r\n# END\r\n"
@@ -44,5 +48,34 @@ def test_secrets_are_hidden():
     assert shown('set nvikepsk "two words" ## note') == "set nvikepsk (hidden)"
     assert shown("## SET ADMIN_PASSWORD s3cret") == "## SET ADMIN_PASSWORD (hidden)"
     assert shown("SET BRURI https://anna:pw@files.example:411/") == "SET BRURI (hidden)"
+    assert shown("##SET\tPROCPSWD 27238") == "##SET\tPROCPSWD (hidden)"
+    for badly in ("SET SIPPASSWORD pw", "SET PROCPSWD=27238", "SET SNMPSTRNG pw", "SET PROCPSWD “27238”",
+                  "\ufeffSET PROCPSWD 1", "SET\u00a0PROCPSWD\u00a01", "rem SET PROCPSWD 1", "PROCPSWD=1",
+                  "IF $PROCPSWD SEQ 27238 GOTO A"):  # fmt: skip
+        assert shown(badly).endswith(" (hidden)"), badly
+    assert shown("## at https://anna:p/w@files.example/ too") == "## at https://(hidden)@files.example/ too"
+    for plain in ('SET SNMPSTRING ""', "## Password of the phones: ask Anna", "SET SIPDOMAIN a@b.example"):
+        assert shown(plain) == plain
     for plain in ("SET L2QVLAN 20", "## comment", "", "GOTO END", "IF $GROUP SEQ 1 GOTO A", "SET SNMPSTRING"):
         assert shown(plain) == plain
+
+
+def test_a_secret_on_the_next_line_is_hidden():
+    found = changes(b"# A\n", b"# A\nSET PROCPSWD\n27238\nSET L2QVLAN\n5\n")
+    assert [one.text for one in found] == ["SET PROCPSWD", "(hidden)", "SET L2QVLAN", "5"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$" * 200_000,
+        "SET A " * 40_000,
+        "@" + "://a:" * 40_000 + " @",
+        "SET" + " " * 200_000 + "x",
+        "a" * 300_000,
+    ],
+)
+def test_no_line_takes_more_than_linear_time(text):
+    began = time.process_time()
+    changes(b"", text.encode() + b"\n" + text.encode())
+    assert time.process_time() - began < 5

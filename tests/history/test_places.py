@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mv_iptel.history.kinds import LARGEST
-from mv_iptel.history.places import Places, TooLarge, read
+from mv_iptel.history.places import Places, TooLarge
 
 
 def test_there_and_back_again(desk):
@@ -62,6 +62,7 @@ def test_candidates(desk):
 
 
 def test_reading(desk):
+    read = desk.history.places.read
     assert read(desk.home.http_data / "46xxsettings.txt") is None
     assert read(desk.write("SET A 1\n")).data == b"SET A 1\n"
     assert read(desk.write("words\n", "0004f2000001.txt")) is None

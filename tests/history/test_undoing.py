@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import sys
+
 import pytest
 
 from mv_iptel.history.undoing import Refused, undo
@@ -41,3 +45,48 @@ def test_what_is_not_served_any_more_is_not_written(desk):
     copy = desk.history.copies.of(KEY)[0]
     with pytest.raises(Refused, match="not among those"):
         undo(desk.history, desk.home, "Elsewhere/46xxsettings.txt", copy)
+
+
+def test_an_edit_while_the_new_content_is_written_is_kept(desk, monkeypatch):
+    """Between the last look and the rename the disk is waited for: an editor saves just then."""
+    path = desk.change("SET PHNOL 1\n")
+    copy = desk.history.copies.of(KEY)[0]
+    desk.change("SET PHNOL 2\n")
+    fsync, edits = os.fsync, iter(["SET PHNOL 3\n"])
+
+    def slow(descriptor):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            for text in edits:
+                desk.write(text)
+        fsync(descriptor)
+
+    monkeypatch.setattr("mv_iptel.files.os.fsync", slow)
+    done = undo(desk.history, desk.home, KEY, copy)
+    monkeypatch.undo()
+    assert (done.before, path.read_text()) == (b"SET PHNOL 3\n", "SET PHNOL 1\n")
+    assert b"SET PHNOL 3\n" in desk.contents()
+    assert [name for name in os.listdir(path.parent) if name[0] == "."] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links want rights there")
+def test_a_folder_that_leads_elsewhere_now_is_not_written_to(desk, tmp_path):
+    path = desk.change("SET PHNOL 1\n", "paris/46xxsettings.txt")
+    key = "HTTPdata/paris/46xxsettings.txt"
+    copy = desk.history.copies.of(key)[0]
+    path.unlink()
+    path.parent.rmdir()
+    (tmp_path / "out").mkdir()
+    path.parent.symlink_to(tmp_path / "out")
+    with pytest.raises(Refused, match="leads elsewhere"):
+        undo(desk.history, desk.home, key, copy)
+    assert os.listdir(tmp_path / "out") == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+def test_rights_stay(desk):
+    path = desk.change("SET PHNOL 1\n")
+    path.chmod(0o640)
+    copy = desk.history.copies.of(KEY)[0]
+    desk.change("SET PHNOL 2\n")
+    undo(desk.history, desk.home, KEY, copy)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
