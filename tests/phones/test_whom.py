@@ -217,10 +217,14 @@ def test_each_phone_is_told_what_it_would_be_alone():
             assert told[kind] == troubles | {change for change, _ in alone.changes}, (phone, files, changed)
 
 
+CHANGED = ("HTTPSRVR", "L2QVLAN", "L2QAUD")  # by nothing but the change, whatever else the table has
+
+
 def template(seed: int) -> list[str]:
     """Fifteen thousand lines, most of them comments, as the vendor's template has them."""
     random_ = random.Random(seed)
     names = [each.name for each in parameters().values() if each.type in ("text", "integer", "flag")]
+    names = [name for name in names if name not in CHANGED]
 
     def settings(count):
         return [f"SET {random_.choice(names)} {random_.randint(0, 1)}" for _ in range(count)]
@@ -240,8 +244,8 @@ def test_fifty_thousand_phones():
     old = template(1)
     new = list(old)
     new.insert(13_000, "SET HTTPSRVR 192.0.2.9")
-    new[new.index("# M9611") + 1] = "SET L2QVLAN 77"
-    new[new.index("# G3") + 1] = "SET L2QAUD 3"
+    new.insert(new.index("# M9611") + 1, "SET L2QVLAN 77")
+    new.insert(new.index("# G3") + 1, "SET L2QAUD 3")
     kinds = [(model, str(group)) for group in range(12) for model in MODELS][:200]
     phones = [Phone(kinds[at % 200][0], f"00040d{at:06x}", kinds[at % 200][1]) for at in range(50_000)]
     before, after = served("\n".join(old)), served("\n".join(new))
