@@ -259,6 +259,17 @@ def _assignment(text: Text, each: Statement) -> Iterator[Finding]:
             return
         yield from _listed(text, each, line, each.value)
         return
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        inner = value[1:-1]
+        yield finding(
+            text.name,
+            number,
+            "curly-quotes",
+            f"{name} has apostrophes, which are no quotes to phones",
+            'write straight quotes: "',
+            fix=(line.replace(value, f'"{inner}"'),) if '"' not in inner else None,
+        )
+        return
     if value.endswith(",") and text.bare(number + 1) and len(text.line(number + 1).split()) == 1:
         yield finding(
             text.name,
@@ -315,7 +326,7 @@ def _listed(text: Text, each: Statement, line: str, value: str) -> Iterator[Find
         return
     packed = ",".join(one.strip(" \t") for one in value.split(","))
     clean = not re.search(r"[ \t]", packed)
-    if not clean and "," not in value:
+    if not clean and "," not in value and '"' not in line:
         return
     yield finding(
         text.name,

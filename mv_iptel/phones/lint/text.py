@@ -75,7 +75,9 @@ class Text:
         found: dict[str, int] = {}
         longer: dict[str, int] = {}
         for number, text in enumerate(self.lines, 1):
-            match = _BARE_TAG.fullmatch(text) if "#" in text and number not in tags else None
+            if "#" not in text or number in tags:
+                continue
+            match = _BARE_TAG.fullmatch(text)
             if match:
                 found[match[1].casefold()] = number
             elif text[:2] == "# " and (words := cut(text[2:], 1))[0].casefold() in asked:

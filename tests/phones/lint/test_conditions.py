@@ -33,6 +33,11 @@ def test_a_condition(condition):
     assert told(f"IF {condition} GOTO A\n# A\n") == ([(1, code)] if code else [])
 
 
+def test_a_section_that_only_a_dead_condition_leads_to():
+    text = "GOTO A\nIF $GROUP SEQ 1 GOTO B\n# B\nSET L2Q 1\nGOTO A\n# A\n"
+    assert told(text) == [(4, "unreachable")]
+
+
 def test_the_same_question_again():
     again = "IF $GROUP SEQ 1 GOTO A\nIF $GROUP SEQ 1 GOTO A\n# A\nIF $GROUP SEQ 1 GOTO B\n# B"
     assert told(again) == [(2, "never-true")]

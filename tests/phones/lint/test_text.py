@@ -22,6 +22,8 @@ def test_tags_that_are_none():
     found = text.crossed_out
     assert {"one": 2, "two": 3, "three": 4, "four": 5}.items() <= found.items()
     assert "tag" not in found
+    real = Text.of("x", b"GOTO TAG\n# TAG\nGOTO TWO\n# TWO (second floor)\n")
+    assert real.crossed_out == {"two": 4}
 
 
 def test_suppressions_hold_for_the_next_line_or_the_file():
