@@ -150,7 +150,7 @@ LABELS = {
 
 def _show(told: dict[str, Any], found: Effects, row: Parameter | None, says: str | None) -> None:
     handset = found.handset
-    heading = Text(told["name"], "bold")
+    heading = Text(plain(told["name"], 80), "bold")
     heading.append(f"  on a {handset.model} ({found.family.name}) in group {handset.group}", "dim")
     console.print(heading)
     if says:
@@ -186,7 +186,8 @@ def _show(told: dict[str, Any], found: Effects, row: Parameter | None, says: str
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         _print("meaning", f"no such setting is known{hint}")
     if told["by_mac"] and handset.mac not in told["by_mac"]:
-        _print("besides", f"scripts ask for the MAC {', '.join(told['by_mac'][:5])}: see --mac")
+        macs = ", ".join(plain(mac, 20) for mac in told["by_mac"][:5])
+        _print("besides", f"scripts ask for the MAC {macs}: see --mac")
 
 
 def _value(told: dict[str, Any], row: Parameter | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -12,8 +13,11 @@ import click
 from rich.console import Console
 
 from mv_iptel.home import Home
+from mv_iptel.journal import plain
 
 DONE, NEGATIVE, USAGE, UNREACHABLE = 0, 1, 2, 3
+
+_UNSEEN = re.compile("[\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff\\ufeff]")
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -39,11 +43,14 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def print_json(value: Any) -> None:
     """Print `value` as one JSON document; what JSON does not know becomes its text."""
-    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    # JSON escapes what ASCII has of control characters; terminals know more, and some are no UTF-8.
+    told = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    click.echo(_UNSEEN.sub(lambda one: f"\\u{ord(one[0]):04x}", told))
 
 
 def end(code: int, message: str = "") -> NoReturn:
     """End with `code`, telling why on standard error."""
     if message:
+        message = "\n".join(plain(line, 4000) for line in message.split("\n"))
         errors.print(message, style="red" if code else "", markup=False)
     sys.exit(code)

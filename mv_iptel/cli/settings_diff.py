@@ -177,7 +177,7 @@ def _who(block: Block, found: Comparison) -> str:
 
 
 def _change(change: Change) -> Text:
-    line = Text(f"{change.name}  ", "bold")
+    line = Text(f"{plain(change.name, 80)}  ", "bold")
     old, new = _values(change)
     if change.sort == "rejected":
         line.append(plain(f"SET to {new} fails, {old} stays: ", 200)).append(plain(change.why, 300), "red")

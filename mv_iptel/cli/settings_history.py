@@ -232,15 +232,15 @@ def undo_settings(home: Home, as_json: bool, file: str, version: str, dry: bool)
         print_json(told | {"broken": [one._asdict() for one in broken]})
         return
     if dry:
-        console.print(f"{key} would be as it was on {day(copy.time)}", markup=False)
+        console.print(f"{plain(key)} would be as it was on {day(copy.time)}", markup=False)
     elif told["done"]:
-        console.print(f"{key} is as it was on {day(copy.time)}", style="green", markup=False)
+        console.print(f"{plain(key)} is as it was on {day(copy.time)}", style="green", markup=False)
         console.print(f"  what it replaced is kept as {told['replaced']}", style="dim", markup=False)
     else:
-        console.print(f"{key} has that content already; nothing was changed", markup=False)
+        console.print(f"{plain(key)} has that content already; nothing was changed", markup=False)
     show_changes(found, 40)
     for one in broken:
-        console.print(f"{one.file}:{one.line}: {plain(one.text)}", style="yellow", markup=False)
+        console.print(f"{plain(one.file)}:{one.line}: {plain(one.text)}", style="yellow", markup=False)
 
 
 def _broken(history: History, key: str) -> list[Any]:

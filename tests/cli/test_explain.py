@@ -138,3 +138,12 @@ def test_a_home(tmp_path):
         CliRunner().invoke(explain, ["BRURI", "--model", "9611G", "--home", str(tmp_path / "x")]).exit_code
         == 2
     )
+
+
+def test_nothing_of_a_script_reaches_the_terminal_raw(run, tmp_path):
+    hostile = "\x1b[31m\x9b2J\u202e"
+    text = f"IF $MACADDR SEQ {hostile} GOTO {hostile}\nSET L2QVLAN {hostile}\nSET X{hostile} 1\n"
+    (tmp_path / "46xxsettings.txt").write_text(text)
+    shown = run("L2QVLAN", "--model", "9611G").stdout
+    assert "scripts ask for the MAC" in shown and shown.replace("\n", "").isprintable()
+    assert run(f"X{hostile}", "--model", "9611G", code=1).output.replace("\n", "").isprintable()

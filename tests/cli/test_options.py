@@ -49,3 +49,16 @@ def test_the_end_says_why_on_the_error_stream(code, capsys):
     assert ended.value.code == code
     out, err = capsys.readouterr()
     assert out == "" and "46xxsettings.txt [is] missing" in err  # no markup of what phones sent
+
+
+def test_no_control_character_reaches_a_terminal(capsys):
+    """Names and texts are what phones, scripts and file names hold: C1 codes, and names that are no UTF-8."""
+    hostile = "\x1b[2J\x9b2J\u202e\x7f\udcff\u2028"
+    print_json({"text": hostile, "umlaut": "ü"})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"text": hostile, "umlaut": "ü"}
+    assert "ü" in out and out.replace("\n", "").isprintable()
+    with pytest.raises(SystemExit):
+        end(NEGATIVE, f"first line\n{hostile}")
+    err = capsys.readouterr().err
+    assert len(err.split("\n")) == 3 and err.replace("\n", "").isprintable()

@@ -193,3 +193,10 @@ def test_what_is_not_there(sides, tmp_path):
     assert run(sides[0], tmp_path / "nothing", code=2)
     (tmp_path / "lone.txt").write_text("")
     assert "has no lone.txt" in run(sides[0], tmp_path / "lone.txt", code=2).stderr
+
+
+def test_nothing_of_a_script_reaches_the_terminal_raw(sides):
+    hostile = "\x1b[31m\x9b2J\u202e"
+    edit(sides[1], ("SET L2QVLAN 7", f"SET X{hostile} 1\nSET L2QVLAN {hostile}\nSET APPNAME {hostile}.bin"))
+    assert run(*sides, code=1).stdout.replace("\n", "").isprintable()
+    assert run(*sides, "--json", code=1).stdout.replace("\n", "").isprintable()
