@@ -266,7 +266,11 @@ def test_slow_agents_hold_up_no_tftp(program, tmp_path, request, evidence):
         for number in range(rounds):
             alone.append(measured(begin(storm(files)))["wall"])
             process = begin(storm(files))
-            wait_for("the storm", lambda: process.poll() is not None or daemon.seen()["transfers"]["active"])
+            over = process.poll  # a short one may be over before anybody looks
+            wait_for(
+                "the storm",
+                lambda over=over: over() is not None or daemon.seen()["transfers"]["active"],
+            )
             more = ["-e", str(20000 + 1000 * number)]
             saved = measured(begin([*save[:1], *more, *save[1:]]))
             assert (saved["sessions"], saved["failed"], saved["wrong"]) == (200, 0, 0)
