@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from mv_iptel.phones.lint.findings import Finding, finding
 from mv_iptel.phones.lint.flow import Flow
 from mv_iptel.phones.lint.lines import prose
+from mv_iptel.phones.lint.phones import Phones
 from mv_iptel.phones.lint.sections import dead, falls
 from mv_iptel.phones.lint.text import Text
 from mv_iptel.phones.parameters import known, variables
@@ -19,12 +20,13 @@ SOUGHT = 50  # tags that are not there, for which a similar one is looked for
 _VARIABLES = Words((name, 0) for name in variables())
 
 
-def check(text: Text, flow: Flow) -> Iterator[Finding]:
+def check(text: Text, flow: Flow, phones: Phones) -> Iterator[Finding]:
     """Every finding about IF, GOTO and tags."""
     yield from _jumps(text, flow)
     twice = list(_twice(text, flow))
     yield from twice
     yield from _conditions(text)
+    yield from _unknown(text, flow, phones)
     yield from _sections(text, flow, [one.line for one in twice])
 
 
@@ -142,6 +144,37 @@ def _conditions(text: Text) -> Iterator[Finding]:
             continue
         asked[key] = each.line
         yield from _condition(text, each)
+
+
+def _unknown(text: Text, flow: Flow, phones: Phones) -> Iterator[Finding]:
+    """A condition on what all phones that come there do not know."""
+    for index, each in enumerate(text.script.statements):
+        variable = variables().get(each.name) if each.kind == "if" else None
+        if variable is None or not variable.tested:
+            continue
+        who = phones.families(flow.reach[index])
+        if not who or any(family in variable.families for family in who):
+            continue
+        sure = each.name in _SURE
+        knows = "they do not know" if sure else "no guide says that they know"
+        yield finding(
+            text.name,
+            each.line,
+            "unknown-variable",
+            f"only {' '.join(who)} phones read this line; {knows} ${each.name}, and then they ignore it",
+            f"ask for {' or '.join(f'${name}' for name in _common(who))}",
+            "warning" if sure else "info",
+        )
+
+
+# Who knows these is told by several guides; of the others a guide may be silent.
+_SURE = frozenset({"MODEL4", "MODEL6", "SIG", "SIG_IN_USE", "APPNAME_IN_USE"})
+
+
+def _common(families: list[str]) -> list[str]:
+    """What all of these families can be asked."""
+    each = variables().values()
+    return [one.name for one in each if one.tested and set(families) <= set(one.families)]
 
 
 def _condition(text: Text, each: Statement) -> Iterator[Finding]:

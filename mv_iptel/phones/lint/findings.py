@@ -155,6 +155,11 @@ CODES: dict[str, Code] = {
         "error", "files that name each other in a circle", "The phone reads them until it gives up."
     ),
     "no-file": Code("error", "a file is named that is not there", "The phone goes on without it."),
+    "no-settings": Code(
+        "warning",
+        "an upgrade script that leads to no settings",
+        "Phones read a settings file only if the script gets it.",
+    ),
     "get-name": Code(
         "info",
         "a name behind GET that phones may refuse",

@@ -54,8 +54,8 @@ def lint(
                 for one in settings.check(text, flow, phones, sip_1603)
                 if one.line not in told or not one.code.startswith("value-")
             ),
-            *conditions.check(text, flow),
-            *gets.check(text),
+            *conditions.check(text, flow, phones),
+            *gets.check(text, folder),
             *_codes(text),
             *across.check(text, folder),
         ]

@@ -14,6 +14,8 @@ _COMMON = re.compile(
     r"END|COMMON|ALL|REST|DEFAULT|FILES|DONE|OTHER|NEXT|CONTINUE|GENERAL|GROUP_?SETTINGS|PER_", re.I
 )
 
+_SKIPS = re.compile(r"NO|SKIP|AFTER|BEHIND|PAST|END|ELSE", re.I)
+
 
 class Dead(NamedTuple):
     """Lines that do something and that no way leads to."""
@@ -76,6 +78,9 @@ def falls(script: Script, flow: Flow) -> list[Fall]:
                 told = any(_near(statements, one, index) for one in run)
                 if told:
                     found.append(Fall(each, None, last))
+            elif last.kind == "set" and _defaults(statements, flow, index, before):
+                told = True
+                found.append(Fall(each, None, last))
             elif before >= 0:
                 told = (
                     closed
@@ -87,6 +92,26 @@ def falls(script: Script, flow: Flow) -> list[Fall]:
                     found.append(Fall(each, statements[before], last))
         before, closed = index, told or not falling
     return found
+
+
+def _defaults(statements: tuple[Statement, ...], flow: Flow, index: int, before: int) -> bool:
+    """Whether settings for the rest stand between the conditions and the section that they lead to.
+
+    The same form skips lines on purpose; so the section must be named after what the conditions ask for.
+    """
+    tag = statements[index].tag.upper()
+    return not _SKIPS.search(tag) and all(
+        jump > before and _named(tag, statements[jump]) for jump in flow.jumps[index]
+    )
+
+
+def _named(tag: str, jump: Statement) -> bool:
+    value = jump.value.upper()
+    if jump.name == "MODEL4":
+        return len(value) > 2 and value[:2] in tag
+    if jump.name == "GROUP":
+        return re.search(rf"(?<![0-9]){re.escape(value)}(?![0-9])", tag) is not None
+    return jump.name == "SIG_IN_USE" and value in tag
 
 
 def _for_some(statements: tuple[Statement, ...], flow: Flow, index: int) -> bool:

@@ -12,7 +12,9 @@ from mv_iptel.phones.lint.text import Text
 
 def told(text: str) -> list[tuple[int, str]]:
     file, phones = Text.of("46xxsettings.txt", text.encode()), Phones()
-    return [(one.line, one.code) for one in conditions.check(file, walk(file.script, phones, phones.all))]
+    return [
+        (one.line, one.code) for one in conditions.check(file, walk(file.script, phones, phones.all), phones)
+    ]
 
 
 ASKED = {
@@ -31,6 +33,41 @@ ASKED = {
 def test_a_condition(condition):
     code = ASKED[condition]
     assert told(f"IF {condition} GOTO A\n# A\n") == ([(1, code)] if code else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "severity"),
+    [
+        ("46xxupgrade.scr", "$MODEL4 SEQ 4610", "warning"),
+        ("46xxupgrade.scr", "$BOOTNAME SEQ b10d01b2_9.bin", ""),
+        ("16xxupgrade.txt", "$SIG_IN_USE SEQ H323", "warning"),
+        ("96xxupgrade.txt", "$SIG_IN_USE SEQ SIP", "warning"),
+        ("96xxupgrade.txt", "$SHA2CAPABLE SEQ 1", ""),
+        ("B189Hupgrade.txt", "$VPNACTIVE SEQ 1", "info"),
+        ("46xxsettings.txt", "$SIG_IN_USE SEQ SIP", ""),
+    ],
+)
+def test_a_variable_that_no_reader_of_the_file_knows(name, condition, severity):
+    file, phones = Text.of(name, f"IF {condition} GOTO A\n# A\n".encode()), Phones()
+    found = list(conditions.check(file, walk(file.script, phones, phones.first(name)), phones))
+    assert [(one.code, one.severity) for one in found] == [("unknown-variable", severity)] * bool(severity)
+
+
+@pytest.mark.parametrize(
+    ("condition", "tag", "told_of"),
+    [
+        ("$MODEL4 SEQ 1616", "SETTINGS16XX", True),
+        ("$MODEL4 SEQ J179", "J179SW", True),
+        ("$GROUP SEQ 2", "GROUP_2", True),
+        ("$GROUP SEQ 2", "GROUP_21", False),
+        ("$SIG_IN_USE SEQ SIP", "SIPSETTINGS", True),
+        ("$MODEL4 SEQ 1616", "AFTER16XX", False),  # lines that these phones skip
+        ("$MODEL4 SEQ 1616", "ONWARD", False),
+    ],
+)
+def test_settings_for_the_rest_run_into_a_section(condition, tag, told_of):
+    text = f"IF {condition} GOTO {tag}\nSET L2Q 0\n# {tag}\nSET L2QVLAN 5\n"
+    assert told(text) == [(3, "fall-through")] * told_of
 
 
 def test_a_section_that_only_a_dead_condition_leads_to():
@@ -66,5 +103,5 @@ def test_a_jump(text):
 
 def test_a_similar_tag_is_named():
     file, phones = Text.of("x", b"GOTO SETTINGS96X1\n# SETINGS96X1"), Phones()
-    (one,) = conditions.check(file, walk(file.script, phones, phones.all))
+    (one,) = conditions.check(file, walk(file.script, phones, phones.all), phones)
     assert "GOTO SETINGS96X1" in one.mend
