@@ -37,6 +37,14 @@ class Verbs(click.Group):
         module = importlib.import_module(f"mv_iptel.cli.{self._where[name]}")
         return next(command for command in module.commands if command.name == name)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Whole sentences: click's own would end them after some words."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(200)) for name, one in found if one is not None]
+            )
+
 
 @click.group(
     cls=Verbs, where=WHERE, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
