@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 from rich.text import Text
 
-from mv_iptel import linted
+from mv_iptel import files, linted
 from mv_iptel.cli.forms import Columns
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
 from mv_iptel.cli.settings_writing import history_of, replace_kept
@@ -21,7 +21,7 @@ from mv_iptel.journal import plain
 from mv_iptel.phones.families import FAMILIES, MODELS
 from mv_iptel.phones.lint import CODES, Finding, Folder, lint
 from mv_iptel.phones.lint.corpus import table
-from mv_iptel.phones.lint.folder import ENTRY
+from mv_iptel.phones.lint.folder import ENTRY, content
 from mv_iptel.phones.lint.mending import diff, mended
 from mv_iptel.phones.lint.phones import Kind, kinds_of
 
@@ -191,9 +191,10 @@ def _fix(target: Target, dry_run: bool, history: History | None) -> Iterable[dic
         if not dry_run:
             real = path.resolve()
             try:
-                if real.read_bytes() != before:
+                state = files.states([real])
+                if content(real) != before:
                     end(NEGATIVE, f"{plain(str(path))} was changed by somebody else meanwhile; try again")
-                replace_kept(history, real, after)
+                replace_kept(history, real, after, state)
             except OSError as error:
                 end(NEGATIVE, f"{plain(str(path))} cannot be written: {error.strerror}")
         yield {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -29,10 +30,12 @@ from mv_iptel.phones.authoring.vpn import (
     with_branch,
 )
 from mv_iptel.phones.authoring.wishes import CHOICES, Wishes, items, problems
+from mv_iptel.phones.lint.folder import content
 from mv_iptel.phones.parameters import presets
 
 SETTINGS = "46xxsettings.txt"
 PORT = click.IntRange(1, 65535)
+_ASKED = re.compile(r"[A-Za-z0-9._+~@,=-]+")  # what GET can name
 _HEAD = b"## 46xxupgrade.scr: what program the 4600 phones run. Every 4600 reads this file first.\n\n"
 
 
@@ -118,6 +121,8 @@ def new_settings(
 
 def _path(file: str, config: Config | None) -> Path:
     if file and file != "-":
+        if not _ASKED.fullmatch(Path(file).name):
+            end(USAGE, f"{file}: phones cannot ask for a file of this name; write letters, digits, . _ -")
         return Path(file)
     return (config.http.http_dir if config is not None else Path()) / SETTINGS
 
@@ -273,7 +278,7 @@ def _made(wishes: Wishes, path: Path, names: list[str]) -> tuple[dict[Path, byte
         made[folder / VPN_SCRIPT] = vpn_script(wishes, names)
         spelled = next((name for name in names if name.casefold() == UPGRADE), UPGRADE)
         try:
-            old = (folder / spelled).read_bytes()
+            old = content(folder / spelled)
         except FileNotFoundError:
             old = _HEAD + f"GET {path.name}{os.linesep}".encode("ascii").replace(b"\r\n", b"\n")
         except OSError as error:

@@ -9,8 +9,10 @@ import click
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, end
 from mv_iptel.cli.settings_writing import config_of, names_in, put
 from mv_iptel.home import Home
+from mv_iptel.journal import plain
 from mv_iptel.phones.authoring.upgrade import upgrade_scripts
 from mv_iptel.phones.authoring.wishes import CHOICES
+from mv_iptel.phones.lint.folder import content
 
 
 @click.command(name="upgrade-script")
@@ -53,13 +55,13 @@ def upgrade_script(
         path = directory / name
         if "upgrade" in name.lower() and path.is_file():
             try:
-                current[name] = path.read_bytes()
+                current[name] = content(path)
             except OSError as error:
                 end(USAGE, f"{path}: {error.strerror}")
     made = upgrade_scripts(names, current, families)
     if not made.scripts:
         for note in made.notes:
-            click.echo(f"note  {note}", err=True)
+            click.echo(f"note  {plain(note)}", err=True)
         whose = f" for {', '.join(families)}" if families else ""
         end(NEGATIVE, f"{directory} holds no firmware{whose} whose name is known; nothing was written")
     if made.unnamed:

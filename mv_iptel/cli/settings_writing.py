@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from mv_iptel.history import History
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
 from mv_iptel.phones.lint import Finding, Folder, lint
+from mv_iptel.phones.lint.folder import MOST, content
 
 
 def config_of(home: Home) -> Config | None:
@@ -73,11 +75,13 @@ def put(
     elif dry:
         for path, data in made.items():
             if len(made) > 1:
-                console.print(f"=== {path}", style="bold", markup=False)
-            console.print(data.decode("utf-8", "replace"), markup=False, end="")
+                console.print(f"=== {plain(str(path))}", style="bold", markup=False)
+            text = data.decode("utf-8", "replace").removesuffix("\n")
+            console.print("\n".join(plain(line, MOST) for line in text.split("\n")), markup=False)
     else:
         for path, data in made.items():
-            console.print(f"{_what(old[path], data, dry):<9}  {path}", style="green", markup=False)
+            what = f"{_what(old[path], data, dry):<9}  {plain(str(path))}"
+            console.print(what, style="green", markup=False)
     if not as_json:
         for note in notes:
             console.print(f"note  {plain(note)}", style="yellow", markup=False)
@@ -94,7 +98,7 @@ def _what(old: bytes | None, new: bytes, dry: bool) -> str:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return content(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -105,7 +109,7 @@ def _write(made: Mapping[Path, bytes], config: Config | None) -> None:
     history = history_of(config)
     for path, data in made.items():
         try:
-            replace_kept(history, path, data)
+            replace_kept(history, Path(os.path.realpath(path)), data)  # a link stays one
         except OSError as error:
             end(USAGE, f"{error.filename or path}: {error.strerror}")
 
@@ -120,11 +124,22 @@ def history_of(config: Config | None) -> History | None:
     return History(config, told) if config is not None else None
 
 
-def replace_kept(history: History | None, path: Path, data: bytes) -> None:
-    """Replace a file as a whole; the history has it before and after. Raises OSError."""
+def replace_kept(
+    history: History | None, path: Path, data: bytes, state: list[tuple[int, ...]] | None = None
+) -> None:
+    """Replace a file as a whole; the history has it before and after. Raises OSError.
+
+    `state` is what `files.states` said when the old content was read: what was saved since then stays.
+    """
+
+    def last() -> None:
+        if state is not None and files.states([path]) != state:
+            why = "it was changed by somebody else meanwhile; try again"
+            raise OSError(errno.EBUSY, why, os.fspath(path))
+
     if history is not None:
         history.take(path)
-    files.replace(path, data, path.stat().st_mode & 0o7777 if path.exists() else 0o644)
+    files.replace(path, data, path.stat().st_mode & 0o7777 if path.exists() else 0o644, last=last)
     if history is not None:
         history.take(path)
 

@@ -108,3 +108,10 @@ def test_without_a_home(tmp_path, monkeypatch):
     told = json.loads(run(nowhere, "new", "--dry", "--json", "--family", "16xx", "--no-backups"))
     assert told["findings"] == [] and told["files"][0]["what"] == "shown"
     assert "name a directory" in run(nowhere, "upgrade-script", code=2)
+
+
+def test_a_name_that_no_phone_can_ask_for(site, tmp_path):
+    for name in ("ünï.txt", "my settings.txt", "a\x1b[31m.txt", 'a"b.txt', "a\nSET X 1.txt", "$MACADDR.txt"):
+        said = run(site, "new", str(tmp_path / name), "--vpn", "generic-psk", code=2)
+        assert "cannot ask for" in said and "\x1b" not in said
+    assert list(tmp_path.glob("*.txt")) == []

@@ -26,3 +26,14 @@ def test_no_firmware_no_script(site, tmp_path):
     run(site, "upgrade-script", str(tmp_path / "depot"), "--family", "j100-sip")
     assert (tmp_path / "depot" / "J100Supgrade.txt").exists()
     assert "for 96x1" in run(site, "upgrade-script", str(tmp_path / "depot"), "--family", "96x1", code=1)
+
+
+def test_strange_names_are_no_firmware(site, tmp_path):
+    for name in ("FW_S_J129_Rü.bin", "4620é.app", "FW_S_J179_R٣.bin", "FW_S_J179_R\x1b[31m.bin", "a b.app"):
+        (tmp_path / name).write_bytes(b"\0")
+    assert "holds no firmware" in run(site, "upgrade-script", str(tmp_path), code=1)
+    (tmp_path / "FW_S_J179_R4.bin").write_bytes(b"\0")
+    (tmp_path / "46xxsettings.txt").write_bytes(b"SET PHNOL 9\n")
+    said = run(site, "upgrade-script", str(tmp_path))
+    assert said.replace("\n", "").isprintable()
+    assert b"SET APPNAME FW_S_J179_R4.bin" in (tmp_path / "J100Supgrade.txt").read_bytes()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 # app, boot, root (kernel and file system), app3 (the application of hardware version 3), module (buttons)
 _FORMS = tuple(
-    (re.compile(form, re.IGNORECASE), kind, families)
+    (re.compile(form, re.IGNORECASE | re.ASCII), kind, families)
     for form, kind, families in (
         (r"FW_S_(?P<models>J[0-9]{3}(?:_J[0-9]{3})*)_(?P<version>\w+)\.bin", "app", "J100-sip"),
         (r"FW_H_(?P<models>J[0-9]{3}(?:_J[0-9]{3})*)_(?P<version>\w+)\.bin", "app", "J100"),

@@ -98,12 +98,9 @@ class Folder:
             if name in files or name in faults:
                 continue
             try:
-                data = content(directory / name, MOST + 1)
+                data = content(directory / name)
             except OSError as error:
                 faults[name] = error.strerror or type(error).__name__
-                continue
-            if len(data) > MOST:
-                faults[name] = f"it has more than {MOST >> 20} MiB"
                 continue
             files[name] = data
             for target in _named(data):
@@ -141,12 +138,15 @@ class Folder:
         return [names[folded] for folded in known if names[folded] in self.files]
 
 
-def content(path: Path, most: int) -> bytes:
-    """The first octets of a regular file; a FIFO or a device has no end. Raises OSError."""
+def content(path: Path) -> bytes:
+    """A regular file's octets; a FIFO or a device has no end. Raises OSError, also for what is too long."""
     with open(os.open(path, _FLAGS), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", os.fspath(path))
-        return file.read(most)
+        data = file.read(MOST + 1)
+    if len(data) > MOST:
+        raise OSError(errno.EFBIG, f"it has more than {MOST >> 20} MiB", os.fspath(path))
+    return data
 
 
 def listing(directory: Path) -> dict[str, str]:
