@@ -176,10 +176,11 @@ def _valued(text: Text, each: Statement, one: Parameter, who: list[str] | None) 
     if problem is None:
         if not takers:
             return
-        each_one = [one.check(value, family) for family in takers]
-        if not all(each_one):
-            return
-        problem, severity = each_one[0], "info"
+        for family in reversed(takers):  # so that the words of the first one are told
+            problem = one.check(value, family)
+            if problem is None:
+                return  # most values are sound, and are looked at once
+        severity = "info"
     elif takers and any(family in one.rules and one.check(value, family) is None for family in takers):
         return
     if problem is None or (problem.kind in ("empty", "blank") and _told(each, problem)):
