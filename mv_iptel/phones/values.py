@@ -296,7 +296,8 @@ def _path(rule: Rule, value: str) -> Problem | None:
 def _url(rule: Rule, value: str) -> Problem | None:
     parts = _URL.fullmatch(value)
     if parts is None:
-        return rule.says("form", f"{rule.shown(value)} does not", sure=False)
+        lacks = re.match(r"https?:(?!//)|https?/", value, re.I)  # a host without a scheme may be taken
+        return rule.says("form", f"{rule.shown(value)} does not", sure=lacks is not None)
     if parts[1].lower() not in (rule.schemes or ("http", "https")):
         return rule.says("form", f"{rule.shown(value)} does not", sure=bool(rule.schemes))
     host, port = _without_port(parts[2].rpartition("@")[2])

@@ -100,6 +100,8 @@ BAD = [
     ("HTTPDIR", "a" * 128, "length", True, "has 128"),
     ("BRURI", "192.0.2.1/user", "form", False, "begins with http:// or https://"),
     ("BRURI", "ftp://192.0.2.1/", "form", False, "does not"),
+    ("BRURI", "http:192.0.2.1", "form", True, "does not"),
+    ("BRURI", "https:/192.0.2.1/", "form", True, "does not"),
     ("BRURI", "http://192.0.2.1:99999/", "address", True, "the port in"),
     ("BRURI", "http://192.0.2.999/", "address", True, "is no IPv4 address"),
     ("BRURI", "http:///user", "address", True, "neither an address nor a name"),

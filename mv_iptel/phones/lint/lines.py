@@ -96,7 +96,7 @@ def _strange(text: Text, number: int, line: str) -> Iterator[Finding]:
         )
         return
     head = plain.partition("#")[0]
-    behind = len(cut(head.strip(), 2)) > 2 or "=" in head
+    behind = len(cut(head.strip(), 2)) > (2 if word in ("SET", "ADD") else 1) or "=" in head
     if behind and head.isascii() and head.count('"') % 2 == 0:
         return  # they stand in a comment behind the value, which is told
     rest = "".join(one for one in plain if not one.isascii() and one not in _OPEN)

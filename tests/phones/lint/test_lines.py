@@ -43,6 +43,7 @@ ROWS = [
     ("SET DISPLAY_NAME Büro", ["non-ascii"]),
     ("SET L2Q 0  ## für alle", ["text-after"]),
     ("SET L2Q=0  ## für alle", ["equals-sign"]),
+    ("GET $MACADDR.txt  ## für jedes", ["text-after"]),
     ('SET DISPLAY_NAME "Büro # 1"', ["non-ascii"]),
     ("# Büro", []),
     ("Büro", []),
