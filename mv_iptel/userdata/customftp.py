@@ -56,6 +56,11 @@ class Destination(NamedTuple):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}/{self.folder.lstrip('/')}"
 
+    @property
+    def head(self) -> str:
+        """The first line of the record of what is there."""
+        return f"# {self.place} {self.user}".replace("\n", " ")
+
 
 class CustomFTP:
     """One destination. Connected or not; `send` wants it connected."""

@@ -1,10 +1,10 @@
-"""CustomFTP: copies of the users' data for the customer's own FTP server, from a queue on disk.
+"""Copies of the users' data for somewhere else, from a queue on disk: the customer's FTP server, the centre.
 
-Each name that is due has one empty file in `var/queue/customftp/`. It says only *that* the file has to go
-there; what goes is the content that is current then, so the newest wins and no name overtakes itself.
-`var/queue/customftp.sent` says which content of each file is there. At the start, and when the destination
-changes, the current files are held against it: a change that was stored just before a crash, and never came
-into the queue, is found that way. A removal is not passed on: the customer's copy stays.
+A `Way` says where to, and how. Each name that is due has one empty file in `var/queue/WAY/`. It says only
+*that* the file has to go there; what goes is the content that is current then, so the newest wins and no name
+overtakes itself. `var/queue/WAY.sent` says which content of each file is there. At the start, and when the
+destination changes, the current files are held against it: a change that was stored just before a crash, and
+never came into the queue, is found that way. A removal is not passed on: the copy stays.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from mv_iptel.config import Config
 from mv_iptel.events import Event, Notice
@@ -43,20 +44,84 @@ def pause(failures: int, chance: float) -> float:
     return min(LONGEST, FIRST * 2.0 ** min(failures - 1, 20)) * (0.5 + chance / 2)
 
 
+class Where(Protocol):
+    """One destination as the configuration names it; two that are equal are the same one."""
+
+    @property
+    def place(self) -> str:
+        """Where this is, for people."""
+
+    @property
+    def head(self) -> str:
+        """The first line of the record of what is there: another one means another destination."""
+
+
+class Carrier(Protocol):
+    """Brings files there, for the one thread of an outbox. Connected or not; `send` wants it connected."""
+
+    to: Any  # its Where
+
+    def connect(self) -> None: ...
+
+    def send(self, name: str, content: BinaryIO) -> str:
+        """Bring one file there: "", or why this one is refused. Raises where the connection is useless."""
+
+    def quit(self) -> None: ...
+
+    def drop(self) -> None:
+        """Close without a word, after a failure."""
+
+    def abort(self) -> None:
+        """From another thread: whatever waits waits no longer."""
+
+    def words(self, error: BaseException | str) -> str:
+        """A failure as one short printable line without secrets."""
+
+
+class Way(NamedTuple):
+    """One use of the queue: where copies go, and how."""
+
+    name: str  # of its folder and records
+    kind: str  # of its notices
+    wanted: Callable[[Config], bool]
+    to: Callable[[Config], Where]  # may raise what means that there is none now
+    carrier: Callable[[Any], Carrier]
+    failures: tuple[type[BaseException], ...]  # what is no fault of ours
+    record: Callable[[Any], str]  # the name of the record for this destination
+    hold: Callable[[], float] = lambda: 0.0  # seconds for which nothing may be sent now
+    ours: str = ""  # what came from there itself (`Origin.how`) is not sent back
+
+
+CUSTOM_FTP = Way(
+    "customftp",
+    "custom-ftp",
+    lambda config: config.backup_servers.custom_ftp,
+    Destination.of,
+    CustomFTP,
+    FAILURES,
+    lambda to: "customftp.sent",
+)
+
+
 class Outbox:
     """The queue, and the one thread that empties it. `add` is one of the store's listeners."""
 
     def __init__(
-        self, config: Config, publish: Callable[[Event], None], now: Callable[[], float] = time.time
+        self,
+        config: Config,
+        publish: Callable[[Event], None],
+        now: Callable[[], float] = time.time,
+        way: Way = CUSTOM_FTP,
     ):
-        queue = config.home.var / "queue"
-        self._entries, self._record = queue / "customftp", queue / "customftp.sent"
+        self._way = way
+        self._queue_folder = config.home.var / "queue"
+        self._entries, self._record = self._queue_folder / way.name, Path()
         self._config, self._publish, self._now = config, publish, now
         self._lock = threading.Lock()  # guards the queue: _due and the files that stand for it
         self._due: dict[str, int] = {}  # name -> which addition it is
         self._numbers = itertools.count(1)
         self._refused: dict[str, tuple[float, int]] = {}  # name -> when to try again, how often refused
-        self._customer: CustomFTP | None = None
+        self._carrier: Carrier | None = None
         self._folder = Path()  # what was held against the record,
         self._stale = True  # unless it may have changed since
         self._failures, self._retry = 0, 0.0
@@ -67,8 +132,8 @@ class Outbox:
     def start(self) -> None:
         """Begin to send, if the configuration says so."""
         self._running = True
-        if self._config.backup_servers.custom_ftp and self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="customftp", daemon=True)
+        if self._way.wanted(self._config) and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=self._way.name, daemon=True)
             self._thread.start()
 
     def configure(self, config: Config) -> None:
@@ -92,17 +157,19 @@ class Outbox:
         if thread is None:
             return
         for _ in range(100):  # again and again: it may just be opening the next connection
-            if self._customer is not None:
-                self._customer.abort()
+            if self._carrier is not None:
+                self._carrier.abort()
             thread.join(0.05)
             if not thread.is_alive():
                 break
 
     def add(self, stored: Stored, origin: Origin) -> None:
         """A change was kept: its file is due. Called on the store's thread."""
-        if not self._config.backup_servers.custom_ftp or stored.removed:
+        if not self._way.wanted(self._config) or stored.removed:
             return
         name = os.path.basename(stored.file)
+        if self._way.ours and origin.how == self._way.ours:
+            return self._came(name, stored.sha256)
         self._refused.pop(name, None)  # other content, another attempt
         try:
             if self._queue(name):
@@ -111,18 +178,26 @@ class Outbox:
             pass  # it is due as long as we run, and the next start finds it by its content
         self._wake.set()
 
+    def _came(self, name: str, sha: str) -> None:
+        """This content came from there: it need not go back."""
+        if self._record.name:
+            with suppress(OSError):  # then it goes back once, which changes nothing there
+                self._note(sha, name)
+
     def counts(self) -> dict[str, int]:
         """For the status: how many files wait."""
-        return {"queued": len(self._due) if self._config.backup_servers.custom_ftp else 0}
+        return {"queued": len(self._due) if self._way.wanted(self._config) else 0}
 
     def step(self) -> float:
         """Send what is due; gives the seconds after which to look again. For the thread, or a test."""
-        if not self._config.backup_servers.custom_ftp:
-            self._customer = None
+        if not self._way.wanted(self._config):
+            self._carrier = None
             return LONGEST
         wait = self._retry - self._now()
         if 0 < wait <= LONGEST:  # a longer one means that somebody set the clock back
             return wait
+        if (hold := self._way.hold()) > 0:
+            return min(LONGEST, hold)
         self._retry = 0.0
         try:
             self._opened()
@@ -131,6 +206,8 @@ class Outbox:
         except Exception as error:  # whatever it is, the next attempt comes, and the administrator reads why
             self._failed(error)
         now = self._now()
+        if (hold := self._way.hold()) > 0:
+            return min(LONGEST, hold)
         if self._retry > now:
             return min(LONGEST, self._retry - now)
         return max(0.0, min([LONGEST, *(when - now for when, _ in list(self._refused.values()))]))
@@ -163,7 +240,7 @@ class Outbox:
     def _ready(self) -> list[tuple[str, int]]:
         """What can be sent now, in the order it came."""
         now = self._now()
-        if self._stop or self._retry > now or not self._config.backup_servers.custom_ftp:
+        if self._stop or self._retry > now or not self._way.wanted(self._config) or self._way.hold() > 0:
             return []
         with self._lock:
             return [
@@ -171,16 +248,17 @@ class Outbox:
                 if not 0 < self._refused.get(name, (0.0, 0))[0] - now <= LONGEST
             ]  # fmt: skip
 
-    def _opened(self) -> CustomFTP:
+    def _opened(self) -> Carrier:
         """The destination that the configuration names, its queue complete."""
-        to, folder = Destination.of(self._config), self._config.http.backup_dir
-        if self._stale or self._customer is None or self._customer.to != to or self._folder != folder:
+        to, folder = self._way.to(self._config), self._config.http.backup_dir
+        if self._stale or self._carrier is None or self._carrier.to != to or self._folder != folder:
             self._stale = False
+            self._record = self._queue_folder / self._way.record(to)
             self._take_stock(to, folder)
-            self._customer, self._folder = CustomFTP(to), folder
-        return self._customer
+            self._carrier, self._folder = self._way.carrier(to), folder
+        return self._carrier
 
-    def _take_stock(self, to: Destination, folder: Path) -> None:
+    def _take_stock(self, to: Where, folder: Path) -> None:
         """Queue what the record does not know as sent, and what still was queued. Raises OSError."""
         disk.make_folder(self._entries)
         with os.scandir(self._entries) as entries:
@@ -188,7 +266,7 @@ class Outbox:
         with self._lock:
             for _, name in left:
                 self._due.setdefault(name, next(self._numbers))
-        head = f"# {to.place} {to.user}".replace("\n", " ")
+        head = to.head
         sent, kept = self._sent(head), {}
         for name in sorted(filter(parse, os.listdir(folder))):
             file = _open(folder / name)
@@ -225,27 +303,27 @@ class Outbox:
 
     # sending
 
-    def _deliver(self, customer: CustomFTP, ready: list[tuple[str, int]]) -> None:
+    def _deliver(self, carrier: Carrier, ready: list[tuple[str, int]]) -> None:
         """Over one connection. Raises what made it useless."""
         config, refusals = self._config, 0
-        customer.connect()
+        carrier.connect()
         for name, number in ready:
-            if self._stop or self._config is not config:
+            if self._stop or self._config is not config or self._way.hold() > 0:
                 break
-            said = self._send(customer, name, number)
+            said = self._send(carrier, name, number)
             if said is None:
                 continue
             refusals = refusals + 1 if said else 0
             if refusals == REFUSALS:
                 self._retry = self._now() + pause(5, random.random())
                 break
-        customer.quit()
+        carrier.quit()
         self._failures = 0
         if self._down:
             self._down = False
-            self._tell("info", f"user data is copied to {customer.to.place} again")
+            self._tell("info", f"user data is copied to {carrier.to.place} again")
 
-    def _send(self, customer: CustomFTP, name: str, number: int) -> str | None:
+    def _send(self, carrier: Carrier, name: str, number: int) -> str | None:
         """One file: "", or why the server refuses it; None: it is gone. Raises what FAILURES names."""
         file = _open(self._folder / name)
         if file is None:
@@ -254,39 +332,46 @@ class Outbox:
         with file:
             self._note(UNKNOWN, name)
             current = hashlib.file_digest(file, "sha256").hexdigest()
-            said = customer.send(name, file)
+            said = carrier.send(name, file)
         if not said:
             self._note(current, name)
             self._done(name, number)
             if self._refused.pop(name, None) and not self._refused:
-                self._tell("info", f"{customer.to.place} takes every file again")
+                self._tell("info", f"{carrier.to.place} takes every file again")
             return ""
         times = self._refused.get(name, (0.0, 0))[1] + 1
         if not self._refused:
-            text = f"{customer.to.place} refuses {name}: {customer.words(said)}"
+            text = f"{carrier.to.place} refuses {name}: {carrier.words(said)}"
             self._tell("warning", f"{text}; it stays queued, the others go on")
         self._refused[name] = (self._now() + pause(times + 4, random.random()), times)
         return said
 
     def _failed(self, error: Exception) -> None:
-        customer = self._customer
-        if customer is not None:
-            customer.drop()
+        carrier = self._carrier
+        if carrier is not None:
+            carrier.drop()
         if self._stop:
             return
         self._failures += 1
         self._retry = self._now() + pause(self._failures, random.random())
         if self._failures == 1:
             self._down = True
-            to = Destination.of(self._config)
-            words = (customer or CustomFTP(to)).words(error)
-            if not isinstance(error, FAILURES):
+            place, words = self._words(carrier, error)
+            if not isinstance(error, self._way.failures):
                 words = f"{type(error).__name__}: {words}"
             waiting = f"{len(self._due)} wait in the queue"
-            self._tell("warning", f"user data is not copied to {to.place}: {words}; {waiting}, tried again")
+            self._tell("warning", f"user data is not copied to {place}: {words}; {waiting}, tried again")
+
+    def _words(self, carrier: Carrier | None, error: Exception) -> tuple[str, str]:
+        """Where it did not go, and why."""
+        try:
+            to = self._way.to(self._config)
+        except self._way.failures as none:
+            return "any server", str(none)
+        return to.place, (carrier or self._way.carrier(to)).words(error)
 
     def _tell(self, level: str, text: str) -> None:
-        self._publish(Notice("custom-ftp", text, level, source=str(self._config.file or "")))
+        self._publish(Notice(self._way.kind, text, level, source=str(self._config.file or "")))
 
 
 def _open(path: Path) -> BinaryIO | None:
