@@ -43,7 +43,7 @@ def changes(old: bytes, new: bytes) -> list[Change]:
     while tail < min(len(before), len(after)) - head and before[-1 - tail] == after[-1 - tail]:
         tail += 1
     ours, theirs = before[head : len(before) - tail], after[head : len(after) - tail]
-    if len(ours) > MOST or len(theirs) > MOST:
+    if len(ours) > MOST or len(theirs) > MOST or _alike(ours, theirs):
         return _came_and_went(before, after, ours, theirs, head)
     found = []
     matcher = difflib.SequenceMatcher(None, ours, theirs)
@@ -100,6 +100,16 @@ def _lines(data: bytes) -> list[str]:
     while lines and not lines[-1]:
         lines.pop()
     return lines
+
+
+def _alike(ours: list[str], theirs: list[str]) -> bool:
+    """Whether so many lines are equal to so many others that comparing them would take minutes."""
+    usual = (
+        len(theirs) // 100 + 1 if len(theirs) >= 200 else len(theirs)
+    )  # what is more frequent is passed over
+    count = Counter(ours)
+    pairs = sum(count[text] * many for text, many in Counter(theirs).items() if many <= usual)
+    return pairs > 8 * (len(ours) + len(theirs)) + 10_000
 
 
 def _came_and_went(

@@ -79,3 +79,11 @@ def test_no_line_takes_more_than_linear_time(text):
     began = time.process_time()
     changes(b"", text.encode() + b"\n" + text.encode())
     assert time.process_time() - began < 5
+
+
+def test_lines_that_equal_many_others_are_compared_in_time():
+    old = "".join(f"SET A {at % 100}\nSET A {at * 7 % 100}\n" for at in range(2000)).encode()
+    new = b"\n".join(reversed(old.split(b"\n")))
+    began = time.process_time()
+    changes(old, new)
+    assert time.process_time() - began < 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,7 @@ def table(directory: Path) -> Iterator[dict[str, Any]]:
 
     Files of one folder may name each other, but none is called missing: a corpus is no server.
     """
-    for folder in (directory, *sorted(path for path in directory.rglob("*") if path.is_dir())):
-        if any(part.startswith(".") for part in folder.relative_to(directory).parts):
-            continue
+    for folder in _folders(directory):
         names = [
             name
             for name in listing(folder).values()
@@ -48,6 +47,20 @@ def table(directory: Path) -> Iterator[dict[str, Any]]:
                 "findings": [one.as_dict() for one in findings],
                 "trace": {} if name in read.faults else traces(read, name),
             }
+
+
+def _folders(directory: Path) -> Iterator[Path]:
+    """A directory and all below it, however deep, but nothing that a link leads to."""
+    todo = [directory]
+    while todo:
+        folder = todo.pop()
+        yield folder
+        try:
+            with os.scandir(folder) as entries:
+                below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue  # too deep for a path, or not ours to look into
+        todo += sorted((Path(path) for path in below if os.path.basename(path)[0] != "."), reverse=True)
 
 
 def handsets() -> dict[str, Handset]:

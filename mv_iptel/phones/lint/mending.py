@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
+from itertools import groupby
 
+from mv_iptel.phones.differences import secret
 from mv_iptel.phones.lint import lines
 from mv_iptel.phones.lint.clients import sounds_secret
 from mv_iptel.phones.lint.findings import Finding
 from mv_iptel.phones.lint.text import Text
-from mv_iptel.phones.parameters import known
 from mv_iptel.phones.script import decode
 
 PASSES = 5  # a line may have several things wrong with it: each pass mends one
@@ -46,7 +46,7 @@ def _applied(data: bytes, fixes: dict[int, Finding]) -> bytes:
     for number, one in fixes.items():
         row = rows[number - 1]
         end = b"\r" if row.endswith(b"\r") else b""
-        rows[number - 1] = b"\n".join(_bytes(line, row) + end for line in one.fix or ())
+        rows[number - 1] = _bytes("".join(one.fix or ()), row) + end  # a fix is one line: none comes or goes
     return b"\n".join(rows)
 
 
@@ -60,16 +60,22 @@ def _bytes(line: str, before: bytes) -> bytes:
 
 
 def diff(name: str, before: bytes, after: bytes) -> list[str]:
-    """What changes, for people: values that are secrets are not shown."""
+    """What changes, for people: values that are secrets are not shown. Each line is mended in its place."""
     old, new = (decode(data).replace("\r", "").split("\n") for data in (before, after))
-    return [_masked(line) for line in difflib.unified_diff(old, new, name, f"{name} (mended)", "", "", 0, "")]
+    changed = [at for at, (was, is_now) in enumerate(zip(old, new, strict=True)) if was != is_now]
+    told = [f"--- {name}", f"+++ {name} (mended)"] if changed else []
+    for _, run in groupby(enumerate(changed), lambda one: one[1] - one[0]):  # lines that stand together
+        places = [at for _, at in run]
+        first, count = places[0], f",{len(places)}" if len(places) > 1 else ""
+        told.append(f"@@ -{first + 1}{count} +{first + 1}{count} @@")
+        told += [_masked(f"-{old[at]}") for at in places] + [_masked(f"+{new[at]}") for at in places]
+    return told
 
 
 def _masked(line: str) -> str:
     match = _SET.fullmatch(line)
-    parameter = known(match[2]) if match else None
     if match is None:
         return line
-    secret = parameter.secret if parameter else sounds_secret(match[2].upper())
-    hidden = secret or _LOGIN.search(match[3])
+    name = match[2].upper()
+    hidden = sounds_secret(name) or secret(name) or _LOGIN.search(match[3])
     return f"{match[1]}..." if hidden else line

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
+import pytest
+
 from mv_iptel.phones.families import FAMILIES
 from mv_iptel.phones.lint.corpus import handsets, table, traces
 from mv_iptel.phones.lint.folder import Folder
@@ -44,3 +50,23 @@ def test_one_phone_of_each_family():
 def test_files_of_a_folder_lead_to_each_other():
     folder = Folder({"46xxupgrade.scr": b"GET a.txt", "a.txt": b"GET 46xxUPGRADE.scr"}, whole=False)
     assert {each["ended"] for each in traces(folder, "46xxupgrade.scr").values()} == {"get-loop"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has shorter paths")
+def test_folders_may_lie_deep_and_links_lead_nowhere(tmp_path):
+    below = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1200):  # more than functions may call each other
+        os.mkdir("a", dir_fd=below)
+        deeper = os.open("a", os.O_RDONLY, dir_fd=below)
+        os.close(below)
+        below = deeper
+    os.close(below)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "46xxsettings.txt").write_bytes(b"SET PHNOL 9\n")
+    os.mkfifo(tmp_path / "b" / "46xxupgrade.scr")
+    (tmp_path / "self").symlink_to(tmp_path)
+    try:
+        found = {row["file"]: row["counts"]["error"] for row in table(tmp_path)}
+        assert found == {"b/46xxsettings.txt": 0, "b/46xxupgrade.scr": 1}
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "a"], check=True)  # what is in Python recurses too

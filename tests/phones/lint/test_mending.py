@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +96,21 @@ def test_any_bytes_are_mended_once(data):
     for number, (old, new) in enumerate(zip(data.split(b"\n"), after.split(b"\n"), strict=True), 1):
         if number not in fixable:
             assert old == new
+
+
+def test_what_changes_is_told_in_linear_time():
+    data = "".join(f" SET L2QVLAN {at % 100}\nSET L2QVLAN {at * 7 % 100}\n" for at in range(8000)).encode()
+    after, _ = mended("46xxsettings.txt", data)
+    began = time.process_time()
+    told = diff("46xxsettings.txt", data, after)
+    assert time.process_time() - began < 5  # comparing each line with each takes minutes
+    assert told[2:5] == ["@@ -1 +1 @@", "- SET L2QVLAN 0", "+SET L2QVLAN 0"] and len(told) == 2 + 3 * 8000
+    assert diff("a", b"x\n", b"x\n") == []
+    both = diff("a", b"a\n  SET B 1\n  SET C 1\n", b"a\nSET B 1\nSET C 1\n")
+    assert both[2:] == ["@@ -2,2 +2,2 @@", "-  SET B 1", "-  SET C 1", "+SET B 1", "+SET C 1"]
+
+
+def test_a_secret_whose_name_is_misspelt_is_not_shown():
+    data = b" SET SNMPSTRNG s3cret\n SET PROCPWD s3cret\n SET SIPPASSWORD s3cret\n SET PHNOL 9\n"
+    told = "\n".join(diff("a", data, mended("a", data)[0]))
+    assert "s3cret" not in told and "SET SNMPSTRNG ..." in told and "SET PHNOL 9" in told
