@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from mv_iptel import files
 from mv_iptel.home import Home
+from mv_iptel.userdata.disk import lasting_folder, own_like
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}-[0-9a-f]{8}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -87,10 +88,8 @@ class Releases:
 
     def put(self, release: Release) -> None:
         """Write the record, synced. Raises OSError."""
-        folder = self.folder / release.id
-        folder.mkdir(parents=True, exist_ok=True)
         told = {**asdict(release), "files": [list(one) for one in release.files]}
-        files.replace(folder / "release.json", json.dumps(told, indent=1).encode(), 0o640)
+        write_record(self.folder / release.id / "release.json", json.dumps(told, indent=1).encode())
 
     def content(self, sha256: str) -> Path:
         """Where a content lies, or would. ValueError: that is no sha256."""
@@ -101,6 +100,13 @@ class Releases:
     def in_state(self, *states: str) -> list[Release]:
         """Those in one of these states, the newest first."""
         return [one for one in self.all() if one.state in states]
+
+
+def write_record(path: Path, data: bytes) -> None:
+    """Write a record that lasts, and that belongs to whom its folder belongs: root's command is not alone."""
+    lasting_folder(path.parent)
+    files.replace(path, data, 0o640)
+    own_like(path, os.stat(path.parent))
 
 
 def named(releases: Iterable[Release], text: str) -> list[Release]:
