@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
 from mv_iptel.phones.boot import PASSES, flashed, named_files, ordered
@@ -79,6 +79,11 @@ class Effects:
     looked_for: set[str] = field(default_factory=set)  # scripts asked for, before restarts too
     compared: dict[str, set[str]] = field(default_factory=dict)  # variable -> what it was compared with
     templates: set[str] = field(default_factory=set)  # names asked for that hold the phone's MAC or model
+
+    @cached_property
+    def folded(self) -> dict[str, frozenset[str]]:
+        """`compared` without letter case, once the play is over: thousands of others are held against it."""
+        return {name: frozenset(map(str.casefold, strings)) for name, strings in self.compared.items()}
 
     @property
     def missing(self) -> list[Asked]:
@@ -177,20 +182,17 @@ def alike(seen: Effects, handset: Handset) -> bool:
     if handset.model[:4] != seen.handset.model[:4] and any(_MODEL4 in name for name in seen.templates):
         return False
     theirs, ours = _variables(seen.handset), _variables(handset)
-    return all(
-        theirs[name] == ours[name] or _among(theirs[name], strings) == _among(ours[name], strings)
-        for name, strings in seen.compared.items()
-        if name in ours and name not in _IN_FLASH
-    )
+    for name, strings in seen.folded.items():
+        if name in ours and name not in _IN_FLASH and theirs[name] != ours[name]:
+            one, other = theirs[name].casefold(), ours[name].casefold()
+            if one != other and (one in strings or other in strings):
+                return False
+    return True
 
 
 @lru_cache(maxsize=1 << 12)
 def _variables(handset: Handset) -> dict[str, str]:
     return handset.variables()
-
-
-def _among(value: str, strings: set[str]) -> set[str]:
-    return {text for text in strings if text.casefold() == value.casefold()}
 
 
 class Verdict(NamedTuple):

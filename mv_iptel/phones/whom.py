@@ -89,6 +89,7 @@ class _Comparing:
         self.old, self.new = old, new
         self.found = Comparison()
         self.differences: dict[Kind, Difference] = {}
+        self._thought_of: set[Phone] = set()  # supposed ones: each group's scripts may ask for all the others
         self._same: dict[tuple[str, str, bool], bool] = {}
         self._played: dict[str, list[tuple[Effects, Effects]]] = defaultdict(list)  # by family
 
@@ -115,7 +116,10 @@ class _Comparing:
         return self._gather()
 
     def _supposed(self, handset: Handset, phone: Phone, groups: Iterable[str]) -> list[Phone]:
-        return [Phone(handset.model, "", group, phone.signalling) for group in groups]
+        every = (Phone(handset.model, "", group, phone.signalling) for group in groups)
+        new = [one for one in every if one not in self._thought_of]
+        self._thought_of.update(new)
+        return new
 
     def _judge(self, handset: Handset, macs: Counter[str]) -> set[str]:
         """Play one kind, and those of it that scripts know by MAC; tells which groups scripts ask for."""

@@ -256,3 +256,21 @@ def test_fifty_thousand_phones():
     assert len(found.kinds) == 200 and found.kinds.total() == 50_000
     assert len(found.changes) <= 6
     assert (found.changes[0].phones, found.changes[0].told[0].what.name) == (50_000, "HTTPSRVR")
+
+
+def test_a_group_for_each_floor_is_judged_once():
+    """Each of very many groups asks for all the others."""
+    groups = range(1, 200)
+    jumps = "".join(f"IF $GROUP SEQ {at} GOTO G{at}\n" for at in groups)
+
+    def settings(more: int) -> bytes:
+        sections = "".join(f"# G{at}\nSET L2QVLAN {at + more}\nGOTO END\n" for at in groups)
+        return f"{jumps}GOTO END\n{sections}# END\n".encode()
+
+    upgrade = {"96x1Hupgrade.txt": b"GET 46xxsettings.txt\n"}
+    old, new = (Served.memory({**upgrade, "46xxsettings.txt": settings(more)}) for more in (0, 1))
+    began = time.process_time()
+    found = compare(old, new, [Phone("9611G"), Phone("9608G")], None)
+    assert time.process_time() - began < 8
+    assert len(found.kinds) == 400 and found.played == 400
+    assert sorted(len(block.kinds) for block in found.changes) == [2] * 199
