@@ -23,13 +23,14 @@ class Boots:
             return False
         last = event.name.rpartition("/")[2].casefold()
         boot = phone.boot
-        if event.outcome == "ok" and last in evidence.SCRIPTS:
+        script = evidence.script_of(event.name) if event.outcome == "ok" else ""
+        if script:
             if boot is None:
                 boot = phone.boot = Boot()
             orders: dict[str, str] = {}
             first = True
             if phone.model and not self._phones.twins(event.peer, event.time):
-                orders, first = self._orders.of(event.file, last, phone.model, phone.mac)
+                orders, first = self._orders.of(event.file, script, phone.model, phone.mac)
             runs = evidence.script_read(boot, orders, first, event.time)
         elif boot is None:
             return False

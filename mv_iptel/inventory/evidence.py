@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ CACHED = 512
 
 SETTINGS = frozenset({"46xxsettings.txt", "46xxsettings.scr", "46vpnsetting.txt"})
 SCRIPTS = frozenset(name.casefold() for family in FAMILIES.values() for name in family.scripts)
+# The name under which the phones of a roll-out's ring fetch such a script.
+_RINGS = re.compile(r"mvr-[0-9a-f]{8}-(.+)")
 
 # What a script may test and we do not know of a phone. Each string that it is compared with is tried.
 UNKNOWN = ("GROUP", "BOOTNAME", "APPNAME", "APPNAME_IN_USE", "SIG", "HWVERS", "VPNACTIVE", "SHA2CAPABLE")
@@ -80,6 +83,14 @@ class Orders:
         return found, family.software_first
 
 
+def script_of(name: str) -> str:
+    """The upgrade script, folded, that was asked for; empty if it is another file."""
+    last = name.rpartition("/")[2].casefold()
+    found = _RINGS.fullmatch(last)
+    last = found[1] if found else last
+    return last if last in SCRIPTS else ""
+
+
 def script_read(boot: Boot, orders: dict[str, str], software_first: bool, now: float) -> str:
     """The phone read its script. Returns what it is now believed to run, if the last boot had not settled."""
     settled = settle(boot, now, force=True)
@@ -105,7 +116,9 @@ def downloaded(boot: Boot, name: str, now: float) -> bool:
     boot.loaded = name
     times = [one for one in boot.downloads.get(name, ()) if now - one < LOOP_SECONDS]
     times.append(now)
-    boot.downloads = {name: times[-LOOP_DOWNLOADS:]}
+    # The others stay: a set that loads a boot file and a program in turn loops with both.
+    lately = {other: seen for other, seen in boot.downloads.items() if now - seen[-1] < LOOP_SECONDS}
+    boot.downloads = {**lately, name: times[-LOOP_DOWNLOADS:]}
     if len(times) < LOOP_DOWNLOADS or now - boot.warned_at < LOOP_SECONDS:
         return False
     boot.warned_at = now

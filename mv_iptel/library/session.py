@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 
@@ -32,10 +32,10 @@ from mv_iptel.library.answers import (
     Verdict,
 )
 from mv_iptel.library.backups import Asked, Backups, give_back
-from mv_iptel.library.contents import Contents
+from mv_iptel.library.contents import Body, Contents
 from mv_iptel.library.gate import Bans, Descriptors
 from mv_iptel.library.identity import Identity, of_agent
-from mv_iptel.library.roots import Roots
+from mv_iptel.library.roots import Found, Roots
 from mv_iptel.library.slots import Slots
 
 if TYPE_CHECKING:
@@ -71,6 +71,15 @@ class _Rules:
         self.roots = Roots(roots, (home.bin, home.certs, home.var), contents)
 
 
+class Overlay(Protocol):
+    """What is served instead of what lies in a data directory: a staged roll-out is one."""
+
+    def instead(
+        self, address: str, phone: Phone, folder: Path, name: str, live: Body | None
+    ) -> tuple[Body | str, str] | None:
+        """For this client: another body, or another name to look for in `folder`; and why. None: nothing."""
+
+
 class Library:
     """Lends files: may this client come in, what does the name stand for, from which root.
 
@@ -79,6 +88,7 @@ class Library:
 
     def __init__(self, config: Config, stream: Stream, now: Callable[[], float] = time.monotonic):
         self.stream = stream
+        self.overlay: Overlay | None = None  # whoever has one puts it here
         self.identity = Identity(now)
         self.slots = Slots(config.settings.max_clients, config.settings.client_session_time, now)
         self.bans = Bans(config.home.lists / "banned.txt")
@@ -217,7 +227,7 @@ class Library:
                         phone=phone,
                     ),
                 )
-            return self._look(rules, folders, name, phone, steps, held=False)
+            return self._look(rules, client, folders, name, phone, steps, held=False)
         lists = rules.lists.get(client.proto)
         if lists is None:
             text = "FTP keeps user data; other files are fetched over TFTP and HTTP"
@@ -271,11 +281,12 @@ class Library:
                 )
             self._compare(client, mac, steps)
         # 5. Root and 6. content
-        return self._look(rules, folders, name, phone, steps, held, turn)
+        return self._look(rules, client, folders, name, phone, steps, held, turn)
 
     def _look(
         self,
         rules: _Rules,
+        client: Client,
         folders: list[Path],
         name: str,
         phone: Phone,
@@ -284,8 +295,22 @@ class Library:
         turn: int = 0,
     ) -> Answer:
         misses = []
+        overlay = self.overlay
         for folder in folders:
             found = rules.roots.open(folder, name, turn)
+            if overlay is not None:
+                told = overlay.instead(client.address, phone, folder, name, found.body)
+                if told is not None:
+                    if found.body is not None:
+                        found.body.close()
+                    other, why = told
+                    if steps is not None:
+                        steps.append(Step("rollout", why, os.fspath(folder)))
+                    if isinstance(other, str):
+                        found = rules.roots.open(folder, other, turn)
+                        found = found._replace(detail=found.detail or why)
+                    else:
+                        found = Found(other, why)
             if steps is not None:
                 steps.append(
                     Step("root", found.detail or "found" if found.body else found.detail, os.fspath(folder))

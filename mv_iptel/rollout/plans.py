@@ -1,0 +1,205 @@
+"""What a roll-out is, on the disk: the plan that commands write, and what the server found out meanwhile.
+
+`var/releases/rollout.json` is written by commands only, `var/releases/rollout-RUN.jsonl` by the server only:
+so neither waits for the other, and a server that is started again knows who runs what.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mv_iptel.firmware.releases import ID, PLACES, write_record
+from mv_iptel.home import Home
+from mv_iptel.rollout.rings import Ring, Stage, stage_of
+
+RUNNING, PAUSED, HALTED, DONE, ABORTED = "running", "paused", "halted", "done", "aborted"
+STATES = (RUNNING, PAUSED, HALTED, DONE, ABORTED)
+OVER = (DONE, ABORTED)
+
+# What became of a phone that was given the new script.
+REACHED, LOADED, RUNS, FAILED, LOOPS = "reached", "loaded", "runs", "failed", "loops"
+FATES = (REACHED, LOADED, RUNS, FAILED, LOOPS)
+
+_RUN = re.compile(r"[0-9a-f]{8}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+LONGEST = 4 << 20  # octets of a plan
+
+
+class Limits(NamedTuple):
+    """How much may go wrong in a stage before it halts; see `judging.verdict`."""
+
+    loops: int = 1  # phones in a boot loop
+    percent: float = 5.0  # of the phones that were reached
+    most: int = -1  # failures and loops together, whatever share that is; -1: the two above decide
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One roll-out. Times in seconds since the epoch; `scripts` is place -> name -> sha256 of its content."""
+
+    run: str
+    release: str
+    state: str
+    stages: tuple[Stage, ...]
+    stage: int  # the present one, from 0
+    began: float
+    changed: float
+    since: float  # what went wrong before counts no more: the stage began then, or went on
+    live: str = "stop"  # what is done about live scripts that somebody changed: as in Publisher.publish
+    scripts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    note: str = ""
+
+    @property
+    def ring(self) -> Ring:
+        """Everybody who came in up to now."""
+        return Ring(self.stages[: self.stage + 1])
+
+    @property
+    def last(self) -> bool:
+        """Whether everybody else is next."""
+        return self.stage + 1 >= len(self.stages)
+
+    def to(self, state: str, now: float, note: str = "") -> Rollout:
+        """The same in another state."""
+        return replace(self, state=state, changed=now, note=note)
+
+
+class Met(NamedTuple):
+    """A phone that was given the ring's script. `key` is its MAC, else its address."""
+
+    key: str
+    address: str
+    mac: str
+    model: str
+    stage: int
+    fate: str
+    time: float  # when its fate changed last
+    counts: bool = True  # its model is known, and its address is its own
+    detail: str = ""
+
+
+class Halt(NamedTuple):
+    """It stopped itself."""
+
+    time: float
+    why: str
+
+
+def new_run() -> str:
+    """A name for one roll-out: eight hex digits."""
+    return secrets.token_hex(4)
+
+
+def load(home: Home) -> Rollout | None:
+    """The last roll-out, or None. A halt that the server wrote down is in it."""
+    try:
+        with (home.var / "releases" / "rollout.json").open("rb") as file:
+            told: dict[str, Any] = json.loads(file.read(LONGEST))
+        found = Rollout(**{
+            **told,
+            "stages": tuple(stage_of(*one) for one in told["stages"]),
+            "limits": Limits(*told["limits"]),
+        })  # fmt: skip
+        if not _sound(found):
+            return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    halt = read(log_of(home, found.run))[1]
+    if found.state == RUNNING and halt is not None and halt.time >= found.changed:
+        return replace(found, state=HALTED, note=halt.why)
+    return found
+
+
+def save(home: Home, rollout: Rollout) -> None:
+    """Write the plan, synced, and remove what earlier roll-outs left. Raises OSError."""
+    folder = home.var / "releases"
+    told = {**asdict(rollout), "stages": [list(map(list, one)) for one in rollout.stages],
+            "limits": list(rollout.limits)}  # fmt: skip
+    write_record(folder / "rollout.json", json.dumps(told, indent=1).encode())
+    for old in folder.glob("rollout-*.jsonl"):
+        if old != log_of(home, rollout.run):
+            with suppress(OSError):
+                old.unlink()
+
+
+def log_of(home: Home, run: str) -> Path:
+    """Where the server writes what became of the phones of a roll-out."""
+    return home.var / "releases" / f"rollout-{run}.jsonl"
+
+
+def read(log: Path) -> tuple[dict[str, Met], Halt | None]:
+    """Who was met and what became of them, by key; and the last halt. Lines that are broken are skipped."""
+    met: dict[str, Met] = {}
+    halt = None
+    with suppress(OSError), log.open("rb") as file:
+        for line in file:
+            try:
+                told = json.loads(line)
+                if "halt" in told:
+                    halt = Halt(float(told["time"]), str(told["halt"]))
+                else:
+                    one = Met(**told)
+                    if one.fate in FATES:
+                        met[one.key] = one
+            except (ValueError, TypeError, KeyError):
+                continue  # the last line of a crash
+    return met, halt
+
+
+class Log:
+    """Appends to what was found out. Raises OSError."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def write(self, found: Iterable[Met | Halt], sync: bool = True) -> None:
+        lines = [
+            json.dumps({"time": one.time, "halt": one.why} if isinstance(one, Halt) else one._asdict())
+            for one in found
+        ]
+        if not lines:
+            return
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        with open(os.open(self.path, flags | getattr(os, "O_NOFOLLOW", 0), 0o640), "a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            broken = b""
+            if end:
+                file.seek(end - 1)
+                broken = b"\n" if file.read(1) != b"\n" else b""  # a crash may have left half a line
+            file.write(broken + "".join(line + "\n" for line in lines).encode())
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+
+    def sync(self) -> None:
+        """What was written without a sync lasts from now on."""
+        fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _sound(found: Rollout) -> bool:
+    """Whether the file holds what its types say: it decides what phones get."""
+    return (
+        bool(_RUN.fullmatch(found.run) and ID.fullmatch(found.release))
+        and found.state in STATES
+        and bool(found.stages)
+        and isinstance(found.stage, int)
+        and 0 <= found.stage < len(found.stages)
+        and all(isinstance(one, int | float) for one in (found.began, found.changed, found.since))
+        and all(
+            place in PLACES and all(_SHA256.fullmatch(one) for one in named.values())
+            for place, named in found.scripts.items()
+        )
+    )
