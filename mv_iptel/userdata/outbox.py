@@ -4,7 +4,8 @@ A `Way` says where to, and how. Each name that is due has one empty file in `var
 *that* the file has to go there; what goes is the content that is current then, so the newest wins and no name
 overtakes itself. `var/queue/WAY.sent` says which content of each file is there. At the start, and when the
 destination changes, the current files are held against it: a change that was stored just before a crash, and
-never came into the queue, is found that way. A removal is not passed on: the copy stays.
+never came into the queue, is found that way. A removal is passed on only where the way says so, and only if
+the name's history knows of it: a file that is lost here does not take its copy along.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
 from mv_iptel.config import Config
 from mv_iptel.events import Event, Notice
 from mv_iptel.files import replace
-from mv_iptel.userdata import disk
-from mv_iptel.userdata.customftp import FAILURES, CustomFTP, Destination
+from mv_iptel.userdata import disk, history
 from mv_iptel.userdata.names import parse
+from mv_iptel.userdata.versions import folder_of
+from mv_iptel.userdata.ways import CUSTOM_FTP, Carrier, Way, Where
 
 if TYPE_CHECKING:
     from mv_iptel.userdata.store import Origin, Stored
@@ -42,65 +44,6 @@ UNKNOWN = "-"  # in place of a hash: an upload began, nobody knows what is there
 def pause(failures: int, chance: float) -> float:
     """How long to wait after that many failures in a row; `chance` (0 to 1) spreads many servers out."""
     return min(LONGEST, FIRST * 2.0 ** min(failures - 1, 20)) * (0.5 + chance / 2)
-
-
-class Where(Protocol):
-    """One destination as the configuration names it; two that are equal are the same one."""
-
-    @property
-    def place(self) -> str:
-        """Where this is, for people."""
-
-    @property
-    def head(self) -> str:
-        """The first line of the record of what is there: another one means another destination."""
-
-
-class Carrier(Protocol):
-    """Brings files there, for the one thread of an outbox. Connected or not; `send` wants it connected."""
-
-    to: Any  # its Where
-
-    def connect(self) -> None: ...
-
-    def send(self, name: str, content: BinaryIO) -> str:
-        """Bring one file there: "", or why this one is refused. Raises where the connection is useless."""
-
-    def quit(self) -> None: ...
-
-    def drop(self) -> None:
-        """Close without a word, after a failure."""
-
-    def abort(self) -> None:
-        """From another thread: whatever waits waits no longer."""
-
-    def words(self, error: BaseException | str) -> str:
-        """A failure as one short printable line without secrets."""
-
-
-class Way(NamedTuple):
-    """One use of the queue: where copies go, and how."""
-
-    name: str  # of its folder and records
-    kind: str  # of its notices
-    wanted: Callable[[Config], bool]
-    to: Callable[[Config], Where]  # may raise what means that there is none now
-    carrier: Callable[[Any], Carrier]
-    failures: tuple[type[BaseException], ...]  # what is no fault of ours
-    record: Callable[[Any], str]  # the name of the record for this destination
-    hold: Callable[[], float] = lambda: 0.0  # seconds for which nothing may be sent now
-    ours: str = ""  # what came from there itself (`Origin.how`) is not sent back
-
-
-CUSTOM_FTP = Way(
-    "customftp",
-    "custom-ftp",
-    lambda config: config.backup_servers.custom_ftp,
-    Destination.of,
-    CustomFTP,
-    FAILURES,
-    lambda to: "customftp.sent",
-)
 
 
 class Outbox:
@@ -165,7 +108,7 @@ class Outbox:
 
     def add(self, stored: Stored, origin: Origin) -> None:
         """A change was kept: its file is due. Called on the store's thread."""
-        if not self._way.wanted(self._config) or stored.removed:
+        if not self._way.wanted(self._config) or (stored.removed and not self._way.removals):
             return
         name = os.path.basename(stored.file)
         if self._way.ours and origin.how == self._way.ours:
@@ -180,9 +123,25 @@ class Outbox:
 
     def _came(self, name: str, sha: str) -> None:
         """This content came from there: it need not go back."""
-        if self._record.name:
+        if self._record.name and sha:
             with suppress(OSError):  # then it goes back once, which changes nothing there
                 self._note(sha, name)
+
+    def push(self, names: Iterable[str]) -> None:
+        """Send these again, whatever is known to be there: somebody asked for them. Raises OSError."""
+        for name in names:
+            self._refused.pop(name, None)
+            self._queue(name)
+        self._wake.set()
+
+    def waits(self, name: str) -> bool:
+        """Whether a change of this name has not got there yet."""
+        return name in self._due
+
+    def hurry(self) -> None:
+        """Somebody answers there again: no pause is waited for."""
+        self._failures, self._retry = 0, 0.0
+        self._wake.set()
 
     def counts(self) -> dict[str, int]:
         """For the status: how many files wait."""
@@ -266,8 +225,7 @@ class Outbox:
         with self._lock:
             for _, name in left:
                 self._due.setdefault(name, next(self._numbers))
-        head = to.head
-        sent, kept = self._sent(head), {}
+        sent, kept = self.sent(to), {}
         for name in sorted(filter(parse, os.listdir(folder))):
             file = _open(folder / name)
             if file is None:
@@ -279,16 +237,17 @@ class Outbox:
             if sent.get(name) != current:
                 self._queue(name)
         disk.sync_folder(self._entries)
-        lines = [head, *(f"{sha} {name}" for name, sha in kept.items())]
+        lines = [to.head, *(f"{sha} {name}" for name, sha in kept.items())]
         replace(self._record, "".join(f"{line}\n" for line in lines).encode(), 0o600)
 
-    def _sent(self, head: str) -> dict[str, str]:
-        """The hash of each file's copy at the destination; nothing where another one was meant."""
+    def sent(self, to: Where) -> dict[str, str]:
+        """The hash of each file's copy there, where it is known. Raises OSError."""
         try:
-            first, *lines = self._record.read_text("utf-8", "replace").split("\n")
+            record = self._queue_folder / self._way.record(to)
+            first, *lines = record.read_text("utf-8", "replace").split("\n")
         except FileNotFoundError:
             return {}
-        if first != head:
+        if first != to.head:
             return {}
         pairs = (line.partition(" ") for line in lines)
         return {name: sha for sha, _, name in pairs if parse(name)}
@@ -326,13 +285,19 @@ class Outbox:
     def _send(self, carrier: Carrier, name: str, number: int) -> str | None:
         """One file: "", or why the server refuses it; None: it is gone. Raises what FAILURES names."""
         file = _open(self._folder / name)
+        current = UNKNOWN
         if file is None:
-            self._done(name, number)
-            return None
-        with file:
+            when = self._removed(name)
+            if not when:
+                self._done(name, number)
+                return None
             self._note(UNKNOWN, name)
-            current = hashlib.file_digest(file, "sha256").hexdigest()
-            said = carrier.send(name, file)
+            said = carrier.remove(name, when)
+        else:
+            with file:
+                self._note(UNKNOWN, name)
+                current = hashlib.file_digest(file, "sha256").hexdigest()
+                said = carrier.send(name, file)
         if not said:
             self._note(current, name)
             self._done(name, number)
@@ -345,6 +310,13 @@ class Outbox:
             self._tell("warning", f"{text}; it stays queued, the others go on")
         self._refused[name] = (self._now() + pause(times + 4, random.random()), times)
         return said
+
+    def _removed(self, name: str) -> float:
+        """When a phone removed it; 0 where that is not known, or not wanted there."""
+        if not self._way.removals:
+            return 0.0
+        told = history.latest(folder_of(self._config, name))
+        return told[0].time if told and told[0].op == "delete" else 0.0
 
     def _failed(self, error: Exception) -> None:
         carrier = self._carrier
