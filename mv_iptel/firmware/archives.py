@@ -93,7 +93,7 @@ def open_archive(file: BinaryIO, limits: Limits) -> Archive:
         return Zip(file, size, limits)
     if head[:2] == b"\x1f\x8b":
         return Tar(file, size, limits, packed=True)
-    if len(head) == 512 and head[257:262] == b"ustar":
+    if head[257:262] == b"ustar":
         return Tar(file, size, limits, packed=False)
     raise Refused(_kind(head))
 
@@ -140,7 +140,7 @@ def distinct(members: Sequence[Member], folders: Sequence[str]) -> None:
     """Raises Refused if two names are one on some system."""
     found = collision((one.name for one in members), folders)
     if found is not None:
-        raise Refused(f"two names are one on some system: {shown(found[0])}, {shown(found[1])}")
+        raise Refused(f"{shown(found[0])} and {shown(found[1])} are one name on some system")
 
 
 def without_change(file: BinaryIO, before: os.stat_result) -> None:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from mv_iptel.config import Config
 from mv_iptel.firmware import releases
 from mv_iptel.firmware.archives import Limits, Refused
+from mv_iptel.firmware.keeping import hash_of
 from mv_iptel.firmware.names import wrong
 from mv_iptel.firmware.placing import directories
 from mv_iptel.firmware.releases import (
@@ -105,8 +106,9 @@ def take(
                 )
                 _honest(folder / _INTAKE, files)
                 progress(Progress(name, "keeping", size, size))
+                sound = _sound(kept, files)
                 with alone(config.home):
-                    _keep(kept, folder / _INTAKE, files)
+                    _keep(kept, folder / _INTAKE, files, sound)
                     one = _staged(one, files, left_out, now())
                     kept.put(one)
             except Refused as error:
@@ -180,17 +182,27 @@ def _honest(folder: Path, files: list[Unpacked]) -> None:
             raise Failed(errno.EIO, "unpacking ended with what cannot be")
 
 
-def _keep(kept: Releases, folder: Path, files: list[Unpacked]) -> None:
+def _sound(kept: Releases, files: list[Unpacked]) -> set[str]:
+    """Those contents that are here already, and are what their names say."""
+    found = set()
+    for sha256 in {one.sha256 for one in files}:
+        with contextlib.suppress(OSError):
+            if hash_of(kept.content(sha256)) == sha256:
+                found.add(sha256)
+    return found
+
+
+def _keep(kept: Releases, folder: Path, files: list[Unpacked], sound: set[str]) -> None:
     """Move the contents to where each is kept once."""
     changed = set()
     like = os.stat(kept.folder)
     for one in files:
         target = kept.content(one.sha256)
         arrived = folder / str(one.written)
-        there = look(target)
-        if there is not None and there.st_size == one.size:
+        if one.sha256 in sound and look(target) is not None:
             os.unlink(arrived)
             continue
+        sound.add(one.sha256)
         make_folder(target.parent)
         os.chmod(arrived, 0o444)
         own_like(arrived, like)

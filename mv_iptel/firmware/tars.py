@@ -131,11 +131,11 @@ class Tar:
 
 
 def _parsed(block: bytes) -> _Header:
+    if block[257:263] not in (b"ustar\0", b"ustar "):
+        raise Refused("it is no tar, or one of a form that is not read here")
     told = _number(block[148:156])
     if told != sum(block[:148]) + sum(block[156:]) + 8 * 32:
         raise Refused("the sum of a header is wrong")
-    if block[257:263] not in (b"ustar\0", b"ustar "):
-        raise Refused("a header has a form that is not read here")
     name = _text(block[:100].rstrip(b"\0"))
     if block[257:263] == b"ustar\0" and block[345] != 0:  # GNU has times there
         name = f"{_text(block[345:500].rstrip(bytes(1)))}/{name}"

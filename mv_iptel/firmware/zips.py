@@ -93,14 +93,16 @@ class Zip:
         """How many entries the directory has, where it begins, how long it is."""
         length = min(self._size, _END.size + _FULL16)
         tail = self._at(self._size - length, length)
-        found, seen, at = [], False, tail.find(b"PK\5\6")
+        found, more, at = [], False, tail.find(b"PK\5\6")
         while at >= 0:
-            seen = True
-            if at + _END.size <= length and at + _END.size + _END.unpack_from(tail, at)[7] == length:
+            begins = at + _END.size
+            ends = begins + (_END.unpack_from(tail, at)[7] if begins <= length else 0)
+            more = more or ends < length
+            if ends == length:
                 found.append(at)
             at = tail.find(b"PK\5\6", at + 1)
         if not found:
-            raise Refused("there is something behind its end") if seen else Truncated("it ends early")
+            raise Refused("there is something behind its end") if more else Truncated("it ends early")
         if len(found) > 1:
             raise Refused("it has two ends, and two programs would read two archives")
         place = self._size - length + found[0]
