@@ -1,9 +1,9 @@
 """The only wiring: makes the parts of the file server, starts, reloads and stops them.
 
-Threads: the asyncio loop (HTTP, HTTPS, status) runs in the main thread; the TFTP engine, FTP, the questions
-to phones and the event stream have one each; a few keep user data and compute passwords; and one of the
-watchdog library sees files change. While TFTP is busy its thread serves the connections of HTTP and HTTPS
-too (`http/poller.py`).
+Threads: the asyncio loop (HTTP, HTTPS, status, central API) runs in the main thread; the TFTP engine, FTP,
+the questions to phones and the event stream have one each; a few keep user data and compute passwords; and
+one of the watchdog library sees files change. While TFTP is busy its thread serves the connections of HTTP
+and HTTPS too (`http/poller.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mv_iptel import __version__
+from mv_iptel.central.server import CentralServer
 from mv_iptel.config import Config, ConfigError, restart_needed
 from mv_iptel.events import Listener, Notice, Reloaded, Started, Stopped, Stream
 from mv_iptel.ftp.server import Server as FtpServer
@@ -81,18 +82,20 @@ class Daemon:
         self.outbox = Outbox(config, self.stream.publish)
         self.library.backups.store.listeners.append(self.outbox.add)
         self.history = History(config, self.stream.publish)
+        self.central = CentralServer(config, self.library, self.stream)
         self.status = StatusServer(
             self.counters,
             Sources(
                 config=lambda: self.config,
                 library=self.library,
-                fronts=lambda: [self.tftp, self.ftp, self.http],
+                fronts=lambda: [self.tftp, self.ftp, self.http, self.central],
                 inventory=self.inventory,
                 stream=self.stream,
                 journal=self.journal,
                 legacy=lambda: self.config.legacy(),
                 more_problems=lambda: [*self.http.problems(), *self.history.problems()],
                 backups=lambda: {**self.library.backups.store.counts(), **self.outbox.counts()},
+                central=self._central,
             ),
             Controls(
                 reload=self.reload,
@@ -123,6 +126,7 @@ class Daemon:
             self.ftp.start()
             await self.http.start()
             await self.status.start()
+            await self.central.start()
             _become(config.settings.user)
             self.library.backups.store.open()
             self.outbox.start()
@@ -139,7 +143,7 @@ class Daemon:
             await asyncio.to_thread(self.history.close)
             await self.status.stop()
             stops = [asyncio.to_thread(front.stop, GRACE) for front in (self.tftp, self.ftp)]
-            await asyncio.gather(*stops, self.http.stop(GRACE))
+            await asyncio.gather(*stops, self.http.stop(GRACE), self.central.stop(GRACE))
             await asyncio.to_thread(self.library.close)
             self.outbox.close()
             self.stream.publish(Stopped(self._why or "it ended by itself"))
@@ -191,7 +195,12 @@ class Daemon:
         self.library.reload(self.config)
         self.library.backups.store.refresh()
         self.outbox.refresh()
+        self.central.refresh()
         return True
+
+    def _central(self) -> dict[str, object]:
+        """What status.json tells of the part that this server has among others. From any thread."""
+        return self.central.status() if self.config.backup_servers.file_server else {}
 
     async def switch(self, proto: str, run: bool) -> bool:
         """Start or stop one protocol's listeners until the next reload. False: no such protocol."""
@@ -219,6 +228,7 @@ class Daemon:
         self.outbox.configure(config)
         self.history.configure(config)
         await self.http.reload(config)
+        await self.central.reload(config)
         await self.status.reload(config)
 
     def _signals(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -125,7 +125,7 @@ def sign(
     home: Home,
     request: x509.CertificateSigningRequest,
     name: str,
-    clock: Callable[[], datetime] | None = None,
+    now: datetime | None = None,
 ) -> x509.Certificate:
     """A certificate for the branch `name`; nothing of the request but its key goes into it.
 

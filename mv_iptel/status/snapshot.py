@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MAX_ACTIVE = 500
 LISTENER = ("proto", "address", "port", "state", "error", "tls")
+CENTRAL = ("role", "peer", "last_ok", "lag_s", "queue")
 BACKUPS = ("files", "versions", "bytes", "queued")
 TRANSFER = ("id", "proto", "peer", "mac", "ext", "model", "name", "bytes", "total", "started")
 
@@ -53,6 +54,8 @@ class Sources:
     legacy: Callable[[], Sequence[str]] | None = None
     # How much user data is kept and waits to be sent on: files, versions, bytes, queued. Cheap.
     backups: Callable[[], Mapping[str, int]] = dict
+    # Its part among other servers: role, peer, last_ok, lag_s, queue, and for a central one its branches.
+    central: Callable[[], Mapping[str, Any]] = dict
 
     def problems(self) -> list[tuple[str, int, str]]:
         """Broken and lost lists, and whatever else must be mended."""
@@ -129,7 +132,7 @@ class Snapshot:
             "transfers": {"active": active[:MAX_ACTIVE], **counters.sums()},
             "phones": {"known": counts["known"], "seen_15m": counts["seen_15m"]},
             "backups": dict.fromkeys(BACKUPS, 0) | {key: kept[key] for key in BACKUPS if key in kept},
-            "central": {"role": None, "peer": None, "last_ok": None, "lag_s": None, "queue": 0},
+            "central": {**dict.fromkeys(CENTRAL), "queue": 0, **sources.central()},
             "certs": self.certs(),
             "disk": self.disk(),
             "watchdog": {"last_seen": round(counters.watchdog_seen, 3) or None},
