@@ -76,14 +76,26 @@ from mv_iptel.phones.boot import Fetch, Fetched
     metavar="DIR",
     help="Compare with the files in this directory, not with a first download.",
 )
+@click.option(
+    "--groups",
+    default="",
+    metavar="N=SHARE,...",
+    help="Phones in these groups, as in 5=20,0=80. Scripts are not compared then.",
+)
+@click.option(
+    "--looping",
+    multiple=True,
+    metavar="FILE",
+    help="Firmware that does not run: phones load it, restart with what they had, and load it again.",
+)
 @click.option("--backups", is_flag=True, help="Each phone also stores its user's data and fetches it again.")
 @snmp_options
 @servers_option
 @common
 def storm_command(
     home: Home, as_json: bool, phones: int, arrival: float, curve: str, mix: str, loss: float,
-    size: int | None, seed: int, within: float, dry: Path | None, backups: bool, community: str | None,
-    snmp_port: int | None, **where: Any,
+    size: int | None, seed: int, within: float, dry: Path | None, groups: str, looping: tuple[str, ...],
+    backups: bool, community: str | None, snmp_port: int | None, **where: Any,
 ) -> None:  # fmt: skip
     """Boot many simulated phones at once, each with an address of its own in 127/8.
 
@@ -95,11 +107,15 @@ def storm_command(
     FTP, the 9640 by HTTP or HTTPS, while its agent answers the server's SNMP on its own address. What is
     stored stays in the server's home, under extensions from 20001 on.
 
+    With --groups each phone tells its scripts that it is in a group: a roll-out to one of them reaches just
+    those. With --looping the firmware named is one that a roll-out has to stop for.
+
     \b
     Examples:
       mv-iptel sim storm --phones 1000 --size 1048576 --ports-offset 6000
       mv-iptel sim storm --phones 200 --arrival 30 --loss 2 --mix tftp=100
       mv-iptel sim storm --phones 500 --mix tftp=20,http=40,https=40 --json
+      mv-iptel sim storm --phones 500 --mix http=100 --groups 5=20,0=80 --looping S9640_R2_0_0.bin
       mv-iptel sim storm --phones 300 --backups --snmp-port 6161 --ports-offset 6000
 
     Exit codes: 0 all ready, 1 some failed, 2 usage, 3 no server answered.
@@ -115,6 +131,7 @@ def storm_command(
     plan = storm.Plan(
         phones, servers, shares, arrival, curve, loss / 100, seed, within=within, context=context,
         own_addresses=where["server"].startswith("127.") or where["server"] == "localhost",
+        groups=_groups(groups), rejects=frozenset(looping),
     )  # fmt: skip
     if not plan.own_addresses:
         errors.print("the server is not on this machine: all phones share one address", style="yellow")
@@ -199,6 +216,11 @@ def _show_storm(result: Any, plan: Any) -> None:
         failed = f"[{'red' if saved['failed'] else 'green'}]{saved['failed']} failed[/]"
         told = f"{saved['stored']} stored, {saved['restored']} restored, {failed}"
         table.add_row("user data", f"{told}; both took {_times(saved['seconds'])}")
+    if plan.groups or plan.rejects:
+        told = ", ".join(
+            f"{count} run {runs or 'what they had'}" for runs, count in figures["by_firmware"].items()
+        )
+        table.add_row("firmware", escape(told))
     if figures["unverified"]:
         table.add_row("not compared", f"{figures['unverified']} bodies that the first phone did not ask for")
     say(table)
@@ -246,6 +268,18 @@ def _sized(plan: Any, size: int, home: Home, fetch: Callable[[Fetch], Fetched]) 
                 text = f"the server does not serve {name} of {size} octets, and {home.root} is not its home"
                 end(USAGE, f"{text}; name its home with --home, or leave --size out")
         yield replace(plan, firmware=name)
+
+
+def _groups(text: str) -> dict[str, float]:
+    """`5=20,0=80` as shares."""
+    found: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        group, _, share = part.strip().partition("=")
+        if not re.fullmatch(r"[0-9]{1,3}", group) or not re.fullmatch(r"[0-9]+(\.[0-9]+)?", share):
+            end(USAGE, f"--groups {text}: write it like 5=20,0=80; groups go from 0 to 999")
+        if float(share):
+            found[str(int(group))] = float(share)
+    return found
 
 
 def _mix(text: str) -> dict[str, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Container, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -127,10 +127,13 @@ class Booted:
 Play = Generator[Fetch | Reboot, Fetched | None, Booted]
 
 
-def play(handset: Handset, servers: Servers, firmware: str = "") -> Play:
-    """One phone from power-on to registration. `firmware` replaces what the script tells it to run."""
+def play(handset: Handset, servers: Servers, firmware: str = "", rejects: Container[str] = ()) -> Play:
+    """One phone from power-on to registration. `firmware` replaces what the script tells it to run.
+
+    What `rejects` names does not run: the phone loads it, restarts with what it had, and loads it again.
+    """
     for reboots in range(PASSES):
-        outcome = yield from _pass(handset, servers, firmware)
+        outcome = yield from _pass(handset, servers, firmware, rejects)
         outcome.reboots = reboots
         if outcome.handset is handset:
             return outcome
@@ -141,7 +144,7 @@ def play(handset: Handset, servers: Servers, firmware: str = "") -> Play:
     return outcome
 
 
-def _pass(handset: Handset, servers: Servers, firmware: str) -> Play:
+def _pass(handset: Handset, servers: Servers, firmware: str, rejects: Container[str]) -> Play:
     """From power-on to the next restart (then the handset is another one) or to the end."""
     family, agent = handset.family, handset.user_agent()
     began = yield from _first(family, servers, agent)
@@ -179,7 +182,8 @@ def _pass(handset: Handset, servers: Servers, firmware: str) -> Play:
         else:
             return outcome
     if wanted:
-        outcome.handset = flashed(handset, wanted, evaluation)
+        good = [named for named in wanted if named.value not in rejects]
+        outcome.handset = flashed(replace(handset), good, evaluation)
         outcome.why = "restarts with " + " and ".join(named.value for named in wanted)
         return outcome
 

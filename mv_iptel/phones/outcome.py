@@ -24,6 +24,8 @@ class Outcome:
     stored: bool = False  # its user data, where the plan says so
     restored: bool = False  # ... and it came back octet for octet
     saving: float = 0.0  # the seconds that both took together
+    group: str = "0"
+    runs: str = ""  # the application file in its flash when it was ready or had failed
 
 
 @dataclass
@@ -72,11 +74,13 @@ class Result:
                 protocol: {"phones": count, "boot_seconds": self.boot_seconds(protocol)}
                 for protocol, count in sorted(Counter(phone.protocol for phone in self.phones).items())
             },
+            "by_firmware": dict(sorted(Counter(phone.runs for phone in self.phones).items())),
             "repeated": {name: self.repeated[name] for name in ("rrq", "ack", "busy", "connect", "reset")},
             "dropped": self.dropped, "unverified": self.unverified,
             "user_data": self.saved() if self.backups else None,
             "failures": [
-                {"address": phone.address, "model": phone.model, "protocol": phone.protocol, "why": phone.why}
+                {"address": phone.address, "model": phone.model, "protocol": phone.protocol,
+                 "group": phone.group, "why": phone.why}
                 for phone in self.failed[:100]
             ],
         }  # fmt: skip

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from mv_iptel.phones import boot, live, userdata
 from mv_iptel.phones.agent import Agent, Says
@@ -26,6 +27,7 @@ RESET = 5.0  # seconds that a phone shows its error before it starts again
 LOOK = 0.2  # seconds between two looks at the timers
 
 MODELS = {"tftp": "4621SW", "http": "9640", "https": "9640"}
+SCOUT = "00040dffffff"  # the MAC of those that boot beforehand
 EXTENSIONS = 20_000  # the first phone's is one more
 
 
@@ -60,25 +62,40 @@ class Plan:
     own_addresses: bool = True
     context: ssl.SSLContext | None = None
     backups: Backups | None = None
+    groups: Mapping[str, float] = field(default_factory=dict)  # GROUP -> its share; empty: all are in 0
+    runs: Mapping[int, str] = field(default_factory=dict)  # what some phones have in flash, by number
+    rejects: frozenset[str] = frozenset()  # firmware that does not run: phones restart with what they had
 
     def protocols(self) -> list[str]:
         """The protocol of each phone: exact shares, in an order that the seed decides."""
-        total = sum(self.mix.values())
+        return self._shared(self.mix, self.seed)
+
+    def group_of_each(self) -> list[str]:
+        """The group of each phone, likewise; it has nothing to do with the protocol."""
+        return self._shared(self.groups or {"0": 1.0}, self.seed + 1)
+
+    def _shared(self, shares: Mapping[str, float], seed: int) -> list[str]:
+        total = sum(shares.values())
         found: list[str] = []
         due = 0.0
-        for protocol, share in self.mix.items():
+        for one, share in shares.items():
             due += self.phones * share / total
-            found += [protocol] * (round(due) - len(found))
-        random.Random(self.seed).shuffle(found)
+            found += [one] * (round(due) - len(found))
+        random.Random(seed).shuffle(found)
         return found
 
 
 def scout(plan: Plan, fetch: Callable[[Fetch], Fetched]) -> tuple[References, dict[str, boot.Report]]:
-    """Boot one phone of each kind beforehand: its files are what every other phone must get."""
+    """Boot one phone of each kind beforehand: its files are what every other phone must get.
+
+    Of phones in different groups, that is of firmware and settings: a roll-out may give each another script.
+    """
     references: References = {}
 
     def keep(wants: Fetch) -> Fetched:
         got = fetch(wants._replace(keep=True))
+        if plan.groups and wants.kind == "script":
+            return got
         if got.result == "ok" and got.data is not None:
             references[key(wants)] = Reference(got.data)
         elif got.result == "missing":
@@ -87,9 +104,12 @@ def scout(plan: Plan, fetch: Callable[[Fetch], Fetched]) -> tuple[References, di
 
     reports = {}
     for protocol in plan.mix:
-        handset = Handset(MODELS[protocol])
-        playing = boot.play(handset, plan.servers[protocol], plan.firmware)
-        reports[protocol] = boot.drive(playing, keep)
+        for group in plan.groups or ("0",):
+            handset = Handset(MODELS[protocol], mac=SCOUT, group=group)
+            playing = boot.play(handset, plan.servers[protocol], plan.firmware)
+            reports[protocol] = boot.drive(playing, keep)
+            if not reports[protocol].booted.ready:
+                break
     return references, reports
 
 
@@ -110,10 +130,10 @@ class Storm:
         plan: Plan,
         references: References,
         told: Callable[[Storm], None] = lambda _: None,
-        play: Callable[[Handset, Servers, str], boot.Play] = boot.play,
+        play: Callable[[Handset, Servers, str], boot.Play] | None = None,
     ):
         self.plan = plan
-        self.play = play  # what a phone does from power-on
+        self.play = play or partial(boot.play, rejects=plan.rejects)  # what a phone does from power-on
         self.references = references
         self.result = Result([], backups=plan.backups is not None)
         self.active = 0
@@ -134,8 +154,9 @@ class Storm:
         began = self.now = time.monotonic()
         protocols = plan.protocols()
         times = arrivals(plan.phones, plan.arrival, plan.curve)
-        for number, (protocol, at) in enumerate(zip(protocols, times, strict=True)):
-            phone = Phone(self, number, protocol)
+        each = zip(protocols, plan.group_of_each(), times, strict=True)
+        for number, (protocol, group, at) in enumerate(each):
+            phone = Phone(self, number, protocol, group)
             result.phones.append(phone.outcome)
             self.later(began + at, phone.power_on)
         look = began
@@ -203,13 +224,14 @@ class Storm:
 class Phone:
     """One phone of the storm: it plays its boot and hands each request to a job."""
 
-    def __init__(self, storm: Storm, number: int, protocol: str):
+    def __init__(self, storm: Storm, number: int, protocol: str, group: str = "0"):
         plan = storm.plan
         self.storm = storm
         self.own = own_address(number) if plan.own_addresses else ""
         ext = str(EXTENSIONS + number + 1)
-        self.handset = Handset(MODELS[protocol], mac=f"00040d{number:06x}", ext=ext)
-        self.outcome = Outcome(number, self.own, self.handset.model, protocol)
+        runs = plan.runs.get(number, "")
+        self.handset = Handset(MODELS[protocol], mac=f"00040d{number:06x}", ext=ext, group=group, runs=runs)
+        self.outcome = Outcome(number, self.own, self.handset.model, protocol, group=group, runs=runs)
         self.random = random.Random(plan.seed * 1_000_003 + number)
         self.connection: Connection | None = None
         self._playing: boot.Play | userdata.Keeping | None = None
@@ -287,6 +309,7 @@ class Phone:
             Http(self, wants)
 
     def _ended(self, booted: boot.Booted) -> None:
+        self.outcome.runs = booted.handset.runs
         if booted.ready and self.storm.plan.backups is not None:
             self._save(self.storm.plan.backups)
             return

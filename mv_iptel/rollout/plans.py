@@ -41,6 +41,14 @@ class Limits(NamedTuple):
     most: int = -1  # failures and loops together, whatever share that is; -1: the two above decide
 
 
+class Terms(NamedTuple):
+    """What was allowed for the publication at the end; see `Publisher.publish`."""
+
+    live: str = "stop"
+    losses: bool = False
+    force: bool = False
+
+
 @dataclass(frozen=True)
 class Rollout:
     """One roll-out. Times in seconds since the epoch; `scripts` is place -> name -> sha256 of its content."""
@@ -53,7 +61,7 @@ class Rollout:
     began: float
     changed: float
     since: float  # what went wrong before counts no more: the stage began then, or went on
-    live: str = "stop"  # what is done about live scripts that somebody changed: as in Publisher.publish
+    terms: Terms = field(default_factory=Terms)
     scripts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     note: str = ""
@@ -108,6 +116,7 @@ def load(home: Home) -> Rollout | None:
             **told,
             "stages": tuple(stage_of(*one) for one in told["stages"]),
             "limits": Limits(*told["limits"]),
+            "terms": Terms(*told["terms"]),
         })  # fmt: skip
         if not _sound(found):
             return None
@@ -123,7 +132,7 @@ def save(home: Home, rollout: Rollout) -> None:
     """Write the plan, synced, and remove what earlier roll-outs left. Raises OSError."""
     folder = home.var / "releases"
     told = {**asdict(rollout), "stages": [list(map(list, one)) for one in rollout.stages],
-            "limits": list(rollout.limits)}  # fmt: skip
+            "limits": list(rollout.limits), "terms": list(rollout.terms)}  # fmt: skip
     write_record(folder / "rollout.json", json.dumps(told, indent=1).encode())
     for old in folder.glob("rollout-*.jsonl"):
         if old != log_of(home, rollout.run):

@@ -6,18 +6,17 @@ A refusal is a `Refused` with a sentence. Everything happens under the lock of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
-from mv_iptel.firmware.releases import RING, STAGED, Release, Releases
+from mv_iptel.firmware.planning import Plan
+from mv_iptel.firmware.publishing import Held, Publisher, reasons
 from mv_iptel.firmware.working import alone
 from mv_iptel.home import Home
 from mv_iptel.rollout import plans
-from mv_iptel.rollout.plans import ABORTED, DONE, HALTED, OVER, PAUSED, RUNNING, Limits, Rollout
+from mv_iptel.rollout.plans import ABORTED, DONE, HALTED, OVER, PAUSED, RUNNING, Limits, Rollout, Terms
 from mv_iptel.rollout.rings import Stage
-
-Scripts = Mapping[str, Mapping[str, str]]  # place -> name -> sha256
 
 
 class Refused(NamedTuple):
@@ -26,39 +25,41 @@ class Refused(NamedTuple):
     text: str
 
 
-class Publisher(Protocol):
-    """What of `firmware.publishing.Publisher` a roll-out needs; each may give or raise what is wrong."""
-
-    def expose(self, ident: str) -> Any: ...
-
-    def withdraw(self, ident: str) -> Any: ...
-
-    def publish(self, ident: str, live: str = "stop") -> Any: ...
+def scripts_of(plan: Plan) -> dict[str, dict[str, str]]:
+    """What the ring gets: the scripts as they would be published, merged where the site has its own lines."""
+    found: dict[str, dict[str, str]] = {}
+    for one in plan.items:
+        if one.file.role == "script" and one.entry is not None and one.what in ("new", "replaced", "merged"):
+            found.setdefault(one.file.place, {})[one.entry.name] = one.entry.sha256
+    return found
 
 
 def start(
-    home: Home, release: Release, stages: Iterable[Stage], limits: Limits, live: str, scripts: Scripts,
-    publisher: Publisher, now: float,
-) -> Rollout | Refused:  # fmt: skip
-    """Begin: the files are put where phones can fetch them, then the first stage's phones get the scripts."""
+    publisher: Publisher, plan: Plan, stages: Iterable[Stage], limits: Limits, terms: Terms, now: float
+) -> Rollout | Refused:
+    """Begin: the files are put where phones can fetch them, then the first stage's phones get the scripts.
+
+    `plan` is what publishing the release by these terms would do.
+    """
+    home, release = publisher.home, plan.release
     with alone(home):
         old = plans.load(home)
         if old is not None and old.state not in OVER:
-            return Refused(
-                f"the roll-out of {old.release} is {old.state}; promote it to its end, or abort it first"
-            )
-        found = Releases(home).get(release.id)
-        if found is None or found.state not in (STAGED, RING):
-            state = "gone" if found is None else found.state
-            return Refused(f"{release.id} is {state}; only a release that is staged can be rolled out")
-        if not any(scripts.values()):
+            text = f"the roll-out of {old.release} is {old.state}; promote it to its end, or abort it first"
+            return Refused(text)
+        why = reasons(plan, terms.losses, terms.force)
+        if why:
+            return Refused("; ".join(why))
+        scripts = scripts_of(plan)
+        if not scripts:
             return Refused(f"{release.id} changes no script, so no phone would notice; publish it instead")
-        publisher.expose(release.id)
+        done = publisher.expose(release.id)
+        if isinstance(done, Held):
+            return Refused("; ".join(done.why))
         begun = Rollout(
-            plans.new_run(), release.id, RUNNING, tuple(stages), 0, now, now, now, live, scripts, limits
+            plans.new_run(), release.id, RUNNING, tuple(stages), 0, now, now, now, terms, scripts, limits
         )
-        plans.save(home, begun)
-        return begun
+        return _saved(home, begun)
 
 
 def resume(home: Home, now: float) -> Rollout | Refused:
@@ -84,9 +85,10 @@ def pause(home: Home, now: float) -> Rollout | Refused:
 
 
 def promote(
-    home: Home, publisher: Publisher, now: float, force: bool = False, live: str = ""
+    publisher: Publisher, now: float, force: bool = False, terms: Terms | None = None
 ) -> Rollout | Refused:
-    """The next stage; after the last one everybody: the release is published."""
+    """The next stage; after the last one everybody: the release is published, by the terms of the start."""
+    home = publisher.home
     with alone(home):
         old = _under_way(home)
         if isinstance(old, Refused):
@@ -97,14 +99,15 @@ def promote(
             return Refused(f"the roll-out of {old.release} is paused; start it again, or give --force")
         if not old.last:
             return _saved(home, replace(old.to(RUNNING, now), stage=old.stage + 1, since=now))
-        publisher.publish(old.release, live=live or old.live)
+        done = publisher.publish(old.release, **(terms or old.terms)._asdict())
+        if isinstance(done, Held):
+            return Refused("; ".join(done.why))
         return _saved(home, old.to(DONE, now))
 
 
-def abort(
-    home: Home, publisher: Publisher, now: float, tell: Callable[[], None] = lambda: None
-) -> Rollout | Refused:
+def abort(publisher: Publisher, now: float, tell: Callable[[], None] = lambda: None) -> Rollout | Refused:
     """End it: everybody gets the live scripts again, and those send phones back to the old firmware."""
+    home = publisher.home
     with alone(home):
         old = _under_way(home)
         if isinstance(old, Refused):

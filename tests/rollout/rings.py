@@ -6,8 +6,9 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from mv_iptel.config import Config, defaults
+from mv_iptel.config import defaults
 from mv_iptel.events import Event, Notice, Stream
+from mv_iptel.firmware.publishing import Done, Publisher
 from mv_iptel.firmware.releases import STAGED, File, Release, Releases
 from mv_iptel.home import Home
 from mv_iptel.library import Client, Library, Refuse, Request, Serve
@@ -58,41 +59,6 @@ def scripts_of(release: Release) -> dict[str, dict[str, str]]:
     return found
 
 
-class Putting:
-    """Does of a publication what a roll-out needs: files at their places, the state written down."""
-
-    def __init__(self, home: Home, config: Config):
-        self.home, self.config = home, config
-        self.done: list[str] = []
-
-    def _put(self, ident: str, roles: set[str]) -> None:
-        from mv_iptel.rollout.overlay import directory
-
-        release = Releases(self.home).get(ident)
-        for one in release.files:
-            if one.role in roles:
-                target = directory(self.config, one.place) / one.name
-                target.write_bytes(Releases(self.home).content(one.sha256).read_bytes())
-
-    def expose(self, ident: str) -> None:
-        self.done.append("expose")
-        self._put(ident, {"software"})
-        self._state(ident, "ring")
-
-    def withdraw(self, ident: str) -> None:
-        self.done.append("withdraw")
-        self._state(ident, STAGED)
-
-    def publish(self, ident: str, live: str = "stop") -> None:
-        self.done.append(f"publish {live}")
-        self._put(ident, {"software", "script"})
-        self._state(ident, "published")
-
-    def _state(self, ident: str, state: str) -> None:
-        releases = Releases(self.home)
-        releases.put(releases.get(ident).to(state, NOON))
-
-
 class Site:
     """A library over a home with a release that is being rolled out; time stands still until it is set."""
 
@@ -106,9 +72,9 @@ class Site:
             (place / "46xxsettings.txt").write_bytes(b"SET A 1\n")
             (place / OLD_APP).write_bytes(b"old")
         self.release = staged(self.home, {SCRIPT: NEW, NEW_APP: b"new firmware"})
-        self.publisher = Putting(self.home, self.config)
         self.now = NOON
         self.events: list[Event] = []
+        self.publisher = Publisher(self.config, self.events.append)
         self.begin()
 
     def begin(self) -> None:
@@ -127,7 +93,7 @@ class Site:
             plans.new_run(), ID, state, tuple(map(parse, stages)), 0, self.now, self.now, self.now,
             scripts=scripts_of(self.release), limits=limits or Limits(),
         )  # fmt: skip
-        self.publisher.expose(ID)
+        assert isinstance(self.publisher.expose(ID), Done)
         return self.write(replace(rollout, **more))
 
     def write(self, rollout: Rollout) -> Rollout:

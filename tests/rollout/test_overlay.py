@@ -151,9 +151,11 @@ def test_another_model_at_a_known_address_is_another_phone(site):
 
 
 def test_a_content_that_was_changed_is_not_lent(site):
+    site.roll("to=10.1.0.0/16")
     for path in site.home.var.glob("releases/content/*/*"):
         path.chmod(0o600)
         path.write_bytes(b"SET APPNAME evil.bin\n")
-    site.roll("to=10.1.0.0/16")
+    assert site.get("10.1.0.1") == NEW, "it was read when the roll-out began"
+    site.begin()
     assert site.get("10.1.0.1") == OLD
     assert site.notices("rollout-broken") and site.rolling.problems()

@@ -9,7 +9,7 @@ import pytest
 
 from mv_iptel.home import Home
 from mv_iptel.rollout import plans
-from mv_iptel.rollout.plans import HALTED, PAUSED, RUNNING, Halt, Limits, Log, Met, Rollout
+from mv_iptel.rollout.plans import HALTED, PAUSED, RUNNING, Halt, Limits, Log, Met, Rollout, Terms
 from mv_iptel.rollout.rings import parse
 
 NOON = 1_760_000_000.0
@@ -25,8 +25,10 @@ def home(tmp_path):
 def rollout(**more) -> Rollout:
     stages = (parse("to=10.1.0.0/16 group=5"), parse("model=9640"))
     scripts = {"HTTPdata": {"96xxupgrade.txt": "0" * 64}}
-    whole = Rollout(plans.new_run(), "96xx-0123abcd", RUNNING, stages, 1, NOON, NOON, NOON, "merge", scripts,
-                    Limits(2, 7.5, 3), "why")  # fmt: skip
+    whole = Rollout(
+        plans.new_run(), "96xx-0123abcd", RUNNING, stages, 1, NOON, NOON, NOON, Terms("merge", True), scripts,
+        Limits(2, 7.5, 3), "why",
+    )  # fmt: skip
     return replace(whole, **more)
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from mv_iptel.firmware.planning import plan
 from mv_iptel.firmware.releases import Releases
 from mv_iptel.rollout import plans, steering
-from mv_iptel.rollout.plans import ABORTED, DONE, HALTED, PAUSED, RUNNING, Halt, Limits, Log
+from mv_iptel.rollout.composing import ring_name
+from mv_iptel.rollout.plans import ABORTED, DONE, HALTED, PAUSED, RUNNING, Halt, Limits, Log, Terms
 from mv_iptel.rollout.rings import parse
 from mv_iptel.rollout.steering import Refused
-from tests.rollout.rings import ID, NEW, NOON, OLD, SCRIPT, Site, scripts_of
+from tests.rollout.rings import ID, NEW, NEW_APP, NOON, OLD, SCRIPT, Site, staged
+
+TERMS = Terms("replace", True, True)
+THIRD = b"SET APPNAME S9640_R3_0_0.bin\nGET 46xxsettings.txt\n"
 
 
 @pytest.fixture
@@ -17,28 +22,50 @@ def site(tmp_path):
     return Site(tmp_path)
 
 
-def begin(site, *stages: str, **more):
-    fields = {"scripts": scripts_of(site.release), "live": "merge", **more}
+def begin(site, *stages: str, terms: Terms = TERMS):
     stages = tuple(map(parse, stages or ("to=10.1.0.0/16", "group=5")))
-    return steering.start(
-        site.home, site.release, stages, Limits(), publisher=site.publisher, now=NOON, **fields
-    )
+    made = plan(site.config, Releases(site.home).get(ID), terms.live)
+    return steering.start(site.publisher, made, stages, Limits(), terms, NOON)
+
+
+def state(site) -> str:
+    return Releases(site.home).get(ID).state
 
 
 def test_from_start_to_end(site):
     begun = begin(site)
-    assert (begun.state, begun.stage, begun.live) == (RUNNING, 0, "merge")
-    assert site.publisher.done == ["expose"] and Releases(site.home).get(ID).state == "ring"
+    assert (begun.state, begun.stage, begun.terms) == (RUNNING, 0, TERMS)
+    assert state(site) == "ring" and (site.home.http_data / NEW_APP).is_file()
     site.rolling.refresh()
     assert site.get("10.1.0.1") == NEW and site.get("10.2.0.1") == OLD
-    second = steering.promote(site.home, site.publisher, NOON + 5)
+    second = steering.promote(site.publisher, NOON + 5)
     assert (second.state, second.stage, second.since) == (RUNNING, 1, NOON + 5)
-    done = steering.promote(site.home, site.publisher, NOON + 9)
-    assert done.state == DONE and site.publisher.done == ["expose", "publish merge"]
+    done = steering.promote(site.publisher, NOON + 9)
+    assert done.state == DONE and state(site) == "published"
     site.rolling.refresh()
     assert site.get("10.2.0.1") == NEW
-    assert isinstance(steering.promote(site.home, site.publisher, NOON), Refused)
-    assert isinstance(steering.abort(site.home, site.publisher, NOON), Refused)
+    assert isinstance(steering.promote(site.publisher, NOON), Refused)
+    assert isinstance(steering.abort(site.publisher, NOON), Refused)
+
+
+def test_the_sites_own_lines_go_along(site):
+    """What is merged at the end is merged for the ring too."""
+    insert = b"IF $GROUP SEQ 876 GOTO VPN\nGOTO MINE\n# VPN\nGET 46xxvpn.scr\n# MINE\n"
+    site.publisher.publish(ID, live="replace", losses=True, force=True)
+    for place in (site.home.http_data, site.home.tftp_data):
+        (place / SCRIPT).write_bytes(insert + NEW)
+    site.release = staged(site.home, {SCRIPT: THIRD, "S9640_R3_0_0.bin": b"third"}, "next-01234567")
+    made = plan(site.config, site.release, "merge")
+    begun = steering.start(
+        site.publisher, made, (parse("group=5"),), Limits(), Terms("merge", True, True), NOON
+    )
+    assert begun.state == RUNNING
+    site.rolling.refresh()
+    ring = ring_name(begun.run, SCRIPT)
+    assert site.get("10.1.0.1", ring) == insert + THIRD
+    assert site.get("10.1.0.1").endswith(insert + NEW)
+    assert steering.promote(site.publisher, NOON + 9).state == DONE
+    assert (site.home.http_data / SCRIPT).read_bytes() == insert + THIRD
 
 
 def test_pause_and_go_on(site):
@@ -48,7 +75,7 @@ def test_pause_and_go_on(site):
     assert "running already" in steering.resume(site.home, NOON).text
     assert steering.pause(site.home, NOON + 1).state == PAUSED
     assert "paused already" in steering.pause(site.home, NOON + 1).text
-    assert "paused" in steering.promote(site.home, site.publisher, NOON + 2).text
+    assert "paused" in steering.promote(site.publisher, NOON + 2).text
     again = steering.resume(site.home, NOON + 3)
     assert (again.state, again.since) == (RUNNING, NOON + 3)
 
@@ -56,27 +83,30 @@ def test_pause_and_go_on(site):
 def test_a_halt_wants_force(site):
     begun = begin(site)
     Log(plans.log_of(site.home, begun.run)).write([Halt(NOON + 5, "two loop")])
-    refused = steering.promote(site.home, site.publisher, NOON + 6)
+    refused = steering.promote(site.publisher, NOON + 6)
     assert "two loop" in refused.text and plans.load(site.home).state == HALTED
     assert "halted already" in steering.pause(site.home, NOON + 6).text
-    assert steering.promote(site.home, site.publisher, NOON + 7, force=True).state == RUNNING
+    assert steering.promote(site.publisher, NOON + 7, force=True).state == RUNNING
     assert plans.load(site.home).state == RUNNING, "what was found before is forgiven"
 
 
 def test_abort_tells_the_server_before_files_go(site):
     begin(site)
     told = []
-    ended = steering.abort(site.home, site.publisher, NOON, lambda: told.append(list(site.publisher.done)))
-    assert ended.state == ABORTED and told == [["expose"]]
-    assert site.publisher.done == ["expose", "withdraw"] and Releases(site.home).get(ID).state == "staged"
+    ended = steering.abort(
+        site.publisher, NOON, lambda: told.append((site.home.http_data / NEW_APP).is_file())
+    )
+    assert ended.state == ABORTED and told == [True] and state(site) == "staged"
+    assert not (site.home.http_data / NEW_APP).exists()
 
 
 def test_what_cannot_be_started(site):
-    assert "changes no script" in begin(site, scripts={"HTTPdata": {}}).text
+    assert "lay here before" in begin(site, terms=Terms()).text
     begin(site)
     assert "is running" in begin(site).text
-    steering.abort(site.home, site.publisher, NOON)
+    steering.abort(site.publisher, NOON)
     releases = Releases(site.home)
     releases.put(releases.get(ID).to("refused", NOON))
     assert "is refused" in begin(site).text
     assert site.get("10.1.0.1", SCRIPT) == OLD
+    assert "changes no script" in begin(site, terms=Terms("keep", True, True)).text
