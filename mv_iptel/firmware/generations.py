@@ -92,9 +92,10 @@ def current(home: Home) -> Generation:
     """What is published now. A damaged record is passed over for the newest whole one."""
     with suppress(OSError, ValueError):
         return parsed(_now(home).read_bytes())
-    for number in reversed(numbers(home)):
+    known = numbers(home)
+    for number in reversed(known):
         if found := at(home, number):
-            return found
+            return replace(found, number=known[-1])  # numbers only grow, also over a damaged record
     return Generation()
 
 

@@ -163,6 +163,12 @@ class Reader:
             "WHERE files.name LIKE '%upgrade.___' ORDER BY files.last_seen")  # fmt: skip
         return {row["key"]: row["name"] for row in rows}
 
+    def fetched_since(self, since: float) -> dict[str, float]:
+        """When each file on the disk was fetched last by a phone, of those fetched since then, by its path."""
+        rows = self._ask("SELECT file, max(last_seen) AS last FROM files WHERE last_seen > ? AND file != '' "
+                         "GROUP BY file", since)  # fmt: skip
+        return {row["file"]: row["last"] for row in rows}
+
     def recent(self, now: float) -> list[dict[str, Any]]:
         """What each address showed within 15 minutes before `now`, oldest first.
 
