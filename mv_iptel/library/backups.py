@@ -47,6 +47,9 @@ OPEN_EACH = 32  # of them, those of one address: nobody keeps all others from be
 _COMPUTING = 64  # of them, passwords that wait to be computed: each costs a tenth of a second
 
 Done = Callable[[Verdict], None]
+Tell = Callable[[Answer], None]
+# Brings a name's data here from somewhere else, where it has it: `done("")`, or why not; gives a cancel.
+Elsewhere = Callable[[Kept, Callable[[str], None]], Callable[[], None]]
 
 
 class Asked:
@@ -85,6 +88,7 @@ class Backups:
     ):
         self.store = keeping.Store(config, publish)
         self.pins = Pins(config.home.var / "pins")
+        self.elsewhere: Elsewhere | None = None  # asked for a restore that is not here
         self._identity = identity
         self._slots = slots
         self._publish, self._report = publish, report
@@ -219,7 +223,7 @@ class Backups:
 
     # Asking, and what follows from the answer
 
-    def _challenge(self, asked: Asked, text: str, ask: Callable[[Asked, Done], Callable[[], None]]) -> Answer:
+    def _challenge(self, asked: Asked, text: str, ask: Callable[[Asked, Tell], Callable[[], None]]) -> Answer:
         address = asked.client.address
 
         def start(done: Done) -> Callable[[], None]:
@@ -246,23 +250,29 @@ class Backups:
                             del self._open[address]
                 return first
 
-            def tell(verdict: Verdict) -> None:
-                if end():
-                    done(verdict)
-                else:
-                    give_back(verdict)
+            cancels: list[Callable[[], None]] = []
 
-            cancel = ask(asked, tell)
+            def tell(answer: Answer) -> None:
+                if not end():
+                    if not isinstance(answer, Challenge):
+                        give_back(answer)
+                elif isinstance(answer, Challenge):  # it is granted, and has to be fetched
+                    cancels.append(answer.start(done))
+                else:
+                    done(answer)
+
+            cancels.append(ask(asked, tell))
 
             def stop() -> None:
-                if end():
+                end()
+                for cancel in list(cancels):
                     cancel()
 
             return stop
 
         return Challenge(start, asked.name, asked.phone, text)
 
-    def _ask(self, asked: Asked, tell: Done) -> Callable[[], None]:
+    def _ask(self, asked: Asked, tell: Tell) -> Callable[[], None]:
         address = asked.client.address
 
         def done(answer: snmp.Shown | snmp.Silence) -> None:
@@ -272,7 +282,7 @@ class Backups:
 
         return self._asker.ask(address, self._terms, done)
 
-    def _compute(self, asked: Asked, tell: Done) -> Callable[[], None]:
+    def _compute(self, asked: Asked, tell: Tell) -> Callable[[], None]:
         with self._lock:
             full = self._computing >= _COMPUTING
             self._computing += not full
@@ -296,14 +306,14 @@ class Backups:
         return gone.set
 
     @staticmethod
-    def _safely(asked: Asked, decide: Callable[[], Verdict]) -> Verdict:
+    def _safely(asked: Asked, decide: Callable[[], Answer]) -> Answer:
         """On a thread of ours nobody else would answer the client for a fault."""
         try:
             return decide()
         except Exception as fault:
             return asked.no(Reason.FAULT, f"{type(fault).__name__}: {fault}")
 
-    def prove(self, asked: Asked, answer: snmp.Shown | snmp.Silence) -> Verdict:
+    def prove(self, asked: Asked, answer: snmp.Shown | snmp.Silence) -> Answer:
         """What follows from the phone's own answer."""
         client, kept = asked.client, asked.kept
         if isinstance(answer, snmp.Silence):
@@ -347,7 +357,7 @@ class Backups:
             self._publish(Notice("guessing", text, peer=address))
         return asked.no(Reason.BAD_LOGIN if policy == "basic" else Reason.PIN_MISMATCH, text)
 
-    def _password(self, asked: Asked) -> Verdict:
+    def _password(self, asked: Asked) -> Answer:
         """The password that came, against the list or against the one that is remembered. Slow."""
         login, file, address = asked.request.login, asked.kept.file, asked.client.address
         assert login is not None
@@ -389,7 +399,7 @@ class Backups:
             return asked.no(Reason.PIN_MISMATCH, "another phone made its first backup at the same moment")
         return None
 
-    def _grant(self, asked: Asked, kept: Kept, origin: keeping.Origin) -> Verdict:
+    def _grant(self, asked: Asked, kept: Kept, origin: keeping.Origin) -> Answer:
         """It is the client's own data."""
         request, phone, file = asked.request, asked.phone, kept.file
         origin = origin._replace(
@@ -406,6 +416,31 @@ class Backups:
             if isinstance(draft, Refuse):
                 return draft._replace(name=asked.name, phone=phone)
             return Keep(draft, asked.name, phone, detail, asked.held)
+        if self.elsewhere is not None and kept.ext and not os.path.lexists(folder / file):
+            if asked.steps is not None:
+                return asked.no(Reason.NO_FILE, "not here; the central server would be asked", "root")
+            text = f"{file} is not here; the central server is asked"
+            return self._challenge(asked, text, lambda asked, tell: self._fetch(asked, kept, detail, tell))
+        return self._here(asked, file, detail)
+
+    def _fetch(self, asked: Asked, kept: Kept, detail: str, tell: Tell) -> Callable[[], None]:
+        """Have it brought here, and serve it then."""
+        elsewhere = self.elsewhere
+
+        def came(why_not: str) -> None:
+            if why_not:
+                text = f"not here, and {why_not}"
+                return tell(asked.no(Reason.NO_FILE, text, "root", os.fspath(self._config.http.backup_dir)))
+            told = "; ".join(part for part in (detail, "from the central server") if part)
+            return tell(self._safely(asked, lambda: self._here(asked, kept.file, told)))
+
+        if elsewhere is None:  # the branch was switched off this moment
+            came("no central server is asked")
+            return lambda: None
+        return elsewhere(kept, came)
+
+    def _here(self, asked: Asked, file: str, detail: str) -> Serve | Refuse:
+        folder, phone = self._config.http.backup_dir, asked.phone
         found = self._roots.open(folder, file, exact=True)
         if found.body is None:
             return asked.no(Reason.NO_FILE, found.detail, "root", os.fspath(folder))

@@ -428,3 +428,52 @@ def test_why_asks_nobody_and_keeps_nothing(site):
     assert site.library.why(client, Request(b"1234_4620data.txt"))["reason"] == "no-file"
     site.stream.drain()
     assert not [event for event in site.events if isinstance(event, Finished)]
+
+
+def test_a_restore_that_is_not_here_is_fetched_while_the_phone_waits(site):
+    """Asked for only after the phone has shown whose data it is, and served from here then."""
+    asked = []
+
+    def elsewhere(kept, done):
+        asked.append(kept.file)
+        if kept.ext == "1234":
+            (site.config.http.backup_dir / kept.file).write_bytes(b"ABK=9\n")
+            done("")
+        else:
+            threading.Thread(target=done, args=["the central server has none either"]).start()
+        return lambda: None
+
+    site.library.backups.elsewhere = elsewhere
+    refused = site.ask("127.0.0.41", b"4711_4620data.txt")
+    assert (refused.reason, asked) == (Reason.SNMP_MISMATCH, [])
+    served = site.ask("127.0.0.41", b"1234_4620data.txt")
+    assert data(served) == b"ABK=9\n" and "central" in served.detail
+    assert data(site.ask("127.0.0.41", b"1234_4620data.txt")) == b"ABK=9\n"
+    assert asked == ["1234_4620data.txt"]
+    site.change(snmp={"use_snmp": False})  # nobody has to be asked: the fetch is all that is waited for
+    refused = site.ask("127.0.0.41", b"20017_96xxdata.txt")
+    assert refused.reason is Reason.NO_FILE and "none either" in refused.detail
+    assert asked == ["1234_4620data.txt", "20017_96xxdata.txt"]
+    assert not site.library.backups._open
+
+
+def test_a_phone_that_leaves_during_the_fetch_costs_nothing(site):
+    waiting, cancelled = queue.Queue(), []
+
+    def elsewhere(kept, done):
+        waiting.put(done)
+        return lambda: cancelled.append(kept.file)
+
+    site.library.backups.elsewhere = elsewhere
+    told = queue.Queue()
+    answer = site.session("127.0.0.41").ask(Request(b"1234_4620data.txt"))
+    cancel = answer.start(told.put)
+    done = waiting.get(timeout=10)
+    cancel()
+    assert cancelled == ["1234_4620data.txt"]
+    assert not site.library.backups._open
+    (site.config.http.backup_dir / "1234_4620data.txt").write_bytes(b"late")
+    done("")
+    assert told.empty()
+    assert site.library.why(Client("127.0.0.41", 1, "ftp", "ftp:1"), Request(b"2_4620data.txt")) is not None
+    assert waiting.empty()  # `why` asks nobody
