@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import mv_iptel
-from mv_iptel.firmware.archives import Limits, Refused
+from mv_iptel.firmware.archives import Limits, Refused, without_change
 from mv_iptel.firmware.unpacking import Unpacked, hashed, unpack
 
 try:
@@ -158,6 +158,7 @@ def main() -> None:
     try:
         with open(first.get("fd", first.get("path")), "rb", buffering=0) as raw:
             file = io.BufferedReader(raw, 256 << 10)
+            before = os.fstat(file.fileno())
             _tell(output, {"hashed": hashed(file, progress)})
             line = sys.stdin.buffer.readline()
             if not line:
@@ -169,6 +170,7 @@ def main() -> None:
                 _lower(resource.RLIMIT_FSIZE, limits.one + 1)
             where = {place: Path(directory) for place, directory in second["where"].items()}
             files, left_out = unpack(file, Path(second["folder"]), limits, where, progress)
+            without_change(file, before)
             _tell(output, {"unpacked": files, "left_out": left_out})
     except Refused as error:
         _tell(output, {"refused": str(error)})
