@@ -436,7 +436,8 @@ def _combinations(config: Config) -> Iterator[Finding]:
         yield config.finding(
             "BACKUP_SERVERS", key, "no file server is used; write UsePrimarySvr=1 and PrimaryIP"
         )
-    if not any((config.tftp.run_trivial_ftp, http.run_http, config.https.run_https)):
+    serves = (config.tftp.run_trivial_ftp, http.run_http, config.https.run_https, servers.file_server)
+    if not any(serves):
         text = "TFTP, HTTP and HTTPS are all off, so no phone can boot from here; write RunHTTP=1"
         yield config.finding("HTTP", "RunHTTP", text)
 

@@ -14,6 +14,9 @@ from pathlib import Path
 from mv_iptel import certs, config, files
 from mv_iptel.home import Home, shipped, write_check_files
 
+# The reference product's modes of operation, each a shipped example configuration (docs/modes.md).
+MODES = ("1a", "1b", "2", "3", "4")
+
 GROUP = "mvuser"  # the group of the service users; where it exists, data and var are theirs together
 SHARED = 0o2770  # group may write, and what is made inside belongs to the group
 MANAGER_USER = "mvmanager"  # may read the authority's key and the first passwords
@@ -54,9 +57,16 @@ class Made:
 
 
 def create(
-    home: Home, name: str = "", addresses: Sequence[str] = (), ports_offset: int = 0, sample: bool = True
+    home: Home,
+    name: str = "",
+    addresses: Sequence[str] = (),
+    ports_offset: int = 0,
+    sample: bool = True,
+    mode: str = "",
 ) -> Made:
     """Make `home` complete. Files that exist are kept, and told.
+
+    `mode` is one of MODES; without it the configuration is that of 1b with all its keys.
 
     `addresses` are those that phones use, the first one goes into the sample settings; without any it is
     this host's. `sample=False` leaves the sample scripts and settings out. Raises OSError, CertError, and
@@ -66,12 +76,14 @@ def create(
     names = certs.host_names([name] if name and certs.is_dns_name(name) else [], addresses)
     _directories(home)
     fresh = not home.ini.exists()
-    _settings(home, done, name or socket.gethostname(), ports_offset)
+    _settings(home, done, name or socket.gethostname(), ports_offset, mode)
     loaded = config.load(home)
     config.load_manager(home)
     config.load_watchdog(home)
     if not fresh and ports_offset and not _is_shifted(home, loaded, ports_offset):
         done.notes.append(f"--ports-offset was not applied: {home.ini} was kept")
+    if not fresh and mode:
+        done.notes.append(f"--mode was not applied: {home.ini} was kept; docs/modes.md tells the keys")
     _certificates(home, loaded, done, name or socket.gethostname(), names)
     if sample:
         _samples(home, done, _tokens(loaded, names, addresses))
@@ -93,7 +105,7 @@ def _directories(home: Home) -> None:
             directory.chmod(private.get(directory, 0o755))
 
 
-def _settings(home: Home, done: Made, name: str, ports_offset: int) -> None:
+def _settings(home: Home, done: Made, name: str, ports_offset: int, mode: str) -> None:
     """The three ini files and the first passwords."""
     fresh = not home.ini.exists()
     # Phones take the community from a settings file, unquoted: hex digits need no care there.
@@ -103,11 +115,13 @@ def _settings(home: Home, done: Made, name: str, ports_offset: int) -> None:
         ("FTP", "SUPassword"): superuser,
         ("SNMP", "Community"): community,
     }
+    example = shipped() / "examples" / f"MV_IPTel-{mode}.ini"
     if ports_offset:
-        standard = config.defaults(home)
+        standard = config.load(home, example) if mode else config.defaults(home)
         values |= {place: _shifted(standard, *place, ports_offset) for place in PORTS}
     for path in _inis(home):
-        text = (shipped() / path.name).read_text("utf-8")
+        source = example if mode and path == home.ini else shipped() / path.name
+        text = source.read_text("utf-8")
         _file(path, (config.changed(text, values) if path == home.ini else text).encode("utf-8"), done, 0o640)
     if fresh:
         text = (

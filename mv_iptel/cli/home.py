@@ -53,9 +53,20 @@ def _load(home: Home, as_json: bool = False) -> config.Config:
     metavar="N",
     help="Add N to the standard ports (6000: TFTP on 6069, HTTP on 6081 ...).",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(("1a", "1b", "2", "3", "4")),
+    help="Mode of operation: 1a HTTP and HTTPS; 1b TFTP and FTP too; 2 a branch; 3 a central server; 4 all.",
+)
 @common
 def init(
-    home: Home, as_json: bool, directory: str | None, name: str, addresses: tuple[str, ...], ports_offset: int
+    home: Home,
+    as_json: bool,
+    directory: str | None,
+    name: str,
+    addresses: tuple[str, ...],
+    ports_offset: int,
+    mode: str | None,
 ) -> None:
     """Make a complete home: configuration, directories, samples, authority, certificate, passwords.
 
@@ -66,13 +77,14 @@ def init(
       mv-iptel init                                     the system's usual place
       mv-iptel init ./site --name files1 --address 192.0.2.10
       mv-iptel init ./try --ports-offset 6000           no root needed for the ports
+      mv-iptel init ./branch --mode 2                   a branch of a central server
     """  # fmt: skip
     from mv_iptel.init import create
 
     if directory:
         home = Home.find(directory)
     try:
-        done = create(home, name, addresses, ports_offset)
+        done = create(home, name, addresses, ports_offset, mode=mode or "")
     except ConfigError as error:
         end(USAGE, f"{error}\nThe home was not completed: mend this first.")
     except certificates.CertError as error:

@@ -287,10 +287,10 @@ class BackupServers:
     custom_ftp_dir: str = _theirs("CustomFTPDir", v.TEXT, "home/mvuser/backup", "directory there")
     custom_ftp_uname: str = _theirs("CustomFTPUName", v.TEXT, "", "login name there")
     custom_ftp_pwd: str = _theirs("CustomFTPPwd", v.SECRET, "", "password there")
-    cdr_backup: bool = _theirs("CDRBackup", v.FLAG, "0", "copy CDR data; 1 on both ends")
-    bcms_backup: bool = _theirs("BCMSBackup", v.FLAG, "0", "copy BCMS data; 1 on both ends")
+    cdr_backup: bool = _theirs("CDRBackup", v.FLAG, "0", "read; CDR data is not copied, and 1 is told")
+    bcms_backup: bool = _theirs("BCMSBackup", v.FLAG, "0", "read; BCMS data is not copied, and 1 is told")
     retain_days: float = _theirs(
-        "RetainDays", v.DECIMAL, "7.0", "days that such copies are kept; the receiver keeps a week more"
+        "RetainDays", v.DECIMAL, "7.0", "read and not used: days that such copies would be kept"
     )
     file_server_port: int = _ours("FileServerPort", v.PORT, "6093", "port of the central API")
     primary_port: int = _ours("PrimaryPort", v.PORT, "6093", "port of the primary's central API")

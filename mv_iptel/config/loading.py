@@ -412,6 +412,14 @@ def _across(config: Config) -> list[Finding]:
         )
     if https.use_proxy and not https.proxy_addr:
         say("HTTPS", "UseProxy", "is 1 but no proxy is named; write ProxyAddr=HOST, or UseProxy=0")
+    # What the reference copies there, from where and how, nobody knows (reference section 6).
+    for key, data in (("CDRBackup", "CDR"), ("BCMSBackup", "BCMS")):
+        if getattr(config.backup_servers, f"{data.lower()}_backup"):
+            say(
+                "BACKUP_SERVERS",
+                key,
+                f"is 1 and {data} data is not copied, nobody knows how; copy it by other means, write {key}=0",
+            )
     return found + _same_ports(config)
 
 

@@ -24,6 +24,7 @@ PATIENCE = 30.0
 
 STANDARD = (20, 21, 69, 80, 81, 411, 443, 889, 990)
 STATUS = 90  # the status port of these daemons, before the offset
+CENTRAL = 93  # the port of their central API, before the offset
 
 Ini = Mapping[tuple[str, str], object]
 
@@ -42,7 +43,7 @@ def are_free(ports: Iterable[int]) -> bool:
     return True
 
 
-def free_offset(ports: Iterable[int] = (*STANDARD, STATUS)) -> int:
+def free_offset(ports: Iterable[int] = (*STANDARD, STATUS, CENTRAL)) -> int:
     """An offset at which these ports are free now.
 
     Below the ports that the system gives to clients: none of those can come in between.
@@ -80,23 +81,33 @@ def wait_for(what: str, ready: Callable[[], object], patience: float = PATIENCE)
 class Daemon:
     """One running `mv-iptel serve`. `with Daemon(folder) as daemon:`."""
 
-    def __init__(self, folder: Path, keys: Ini | None = None, ini: str | None = None):
-        """A home in `folder`, made by `init`; `keys` are set in its ini, or `ini` is its whole text."""
+    def __init__(self, folder: Path, keys: Ini | None = None, ini: str | None = None, mode: str = ""):
+        """A home in `folder`, made by `init`; `keys` are set in its ini, or `ini` is its whole text.
+
+        With `mode` the ini is that mode's shipped example, and samples name the ports of this daemon.
+        """
         self.home = Home(folder)
         self.offset = free_offset()
-        ports = [port + self.offset for port in (69, 81, 80, 411, 443, STATUS, 21)]
-        self.tftp, self.http, self.http_alt, self.https, self.https_alt, self.status, self.ftp = ports
-        addresses = ("--address", "127.0.0.1", "--address", "::1")
-        self.run("init", str(folder), "--name", "localhost", *addresses, home=False)
+        ports = [port + self.offset for port in (69, 81, 80, 411, 443, STATUS, 21, CENTRAL)]
+        self.tftp, self.http, self.http_alt, self.https, self.https_alt, self.status, self.ftp = ports[:7]
+        self.central = ports[7]
+        options = ["--address", "127.0.0.1", "--address", "::1"]
+        if mode:
+            options += ["--mode", mode, "--ports-offset", str(self.offset)]
+        self.run("init", str(folder), "--name", "localhost", *options, home=False)
         if ini is not None:
             self.home.ini.write_text(ini, "utf-8")
-        set_keys(self.home.ini, {
+        own: Ini = {
             ("TFTP", "TrivialFTPPort"): self.tftp,
             ("FTP", "FTPPort"): self.ftp,
             ("HTTP", "HTTPPort"): self.http,
             ("HTTP", "HTTPAltPorts"): self.http_alt,
             ("HTTPS", "HTTPSPort"): self.https,
             ("HTTPS", "HTTPSAltPorts"): self.https_alt,
+        }
+        set_keys(self.home.ini, {
+            **({} if mode else own),
+            ("BACKUP_SERVERS", "FileServerPort"): self.central,
             ("Settings", "StatusPort"): self.status,
             ("Settings", "LogFormat"): "json",
             **(keys or {}),
