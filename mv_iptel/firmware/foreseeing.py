@@ -100,7 +100,7 @@ def losses(config: Config, changed: Changed) -> list[Loss]:
     among = found.kinds.keys()
     return [
         Loss(
-            named(block.kinds, among - (found.scriptless - block.kinds)),
+            named(block.kinds, among),
             sum(who[kind] for kind in block.kinds), text,
         )
         for block, text in told

@@ -24,6 +24,7 @@ from mv_iptel.firmware.planning import Plan, plan
 from mv_iptel.firmware.releases import Release, Releases
 from mv_iptel.firmware.returning import Draft, Returning, keep
 from mv_iptel.firmware.working import alone
+from mv_iptel.phones.families import FAMILIES
 
 
 class Done(NamedTuple):
@@ -282,13 +283,15 @@ class Publisher:
         """What becomes of the other releases: one whose scripts are all replaced is superseded."""
         if action not in ("publish", "rollback"):
             return
-        scripts = {one.release for one in coming.files if one.role == "script"}
-        anything = {one.release for one in coming.files}
+        names: dict[str, set[str]] = {}
+        for entry in coming.files:
+            names.setdefault(entry.release, set()).add(entry.name.rpartition("/")[2].casefold())
         for one in self.releases.in_state(releases.PUBLISHED, releases.SUPERSEDED):
             if one.id == ident:
                 continue
-            had = any(file.role == "script" for file in one.files)
-            stands = one.id in (scripts if had else anything)
+            had = {file.name.rpartition("/")[2].casefold() for file in one.files}
+            # What it was for: phones come to the rest of it from these.
+            stands = bool(names.get(one.id, set()) & (had & _FIRST or had))
             if stands != (one.state == releases.PUBLISHED) and (stands or action == "publish"):
                 yield one.id, releases.PUBLISHED if stands else releases.SUPERSEDED, ""
 
@@ -317,6 +320,9 @@ class Publisher:
 
     def _say(self, kind: str, text: str, level: str = "info") -> None:
         self._tell(Notice(kind, text, level, time=self._now()))
+
+
+_FIRST = {script.casefold() for family in FAMILIES.values() for script in family.scripts}
 
 
 def reasons(made: Plan, losses: bool = False, force: bool = False) -> list[str]:

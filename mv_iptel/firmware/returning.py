@@ -103,33 +103,42 @@ class Returning:
         return draft
 
     def _without(self, going: list[tuple[Entry, Path, str]], draft: Draft) -> None:
-        """Take files away: scripts at once, others if no script names them and no phone asked lately."""
+        """Take files away that no script names any more, and that no phone asked for lately."""
         changed: dict[str, Path | None] = {
             one.path: self.releases.content(one.after) if one.after else None
             for one in draft.changes.values()
         }
-        changed |= {
-            str(path): None for one, path, _ in going if one.role in EDITED and one.role != "settings"
-        }
-        named = foreseeing.names_of_scripts(self.config, changed)
+        scripts = {str(path): one for one, path, there in going if there and one.role in ("script", "list")}
+        while True:
+            named = foreseeing.names_of_scripts(self.config, {**changed, **dict.fromkeys(scripts)})
+            # A script of the site's may GET one of these: then that one stays, and what it names.
+            stay = [path for path, one in scripts.items() if named(one.name)]
+            if not stay:
+                break
+            for path in stay:
+                del scripts[path]
         asked = foreseeing.asked_lately(self.config, self.now) if going else {}
         for one, path, there in going:
             if not there:
                 del draft.entries[one.key]
-                continue
-            where = f"{one.place}/{one.name}"
-            who = named(one.name) if str(path) not in changed else ""
-            if who:
-                draft.left.append(f"{where} stays: {who} names it")
-            elif str(path) not in changed and (str(path) in asked or there != one.sha256):
-                late = (
-                    "a phone asked for it within 14 days" if str(path) in asked else "the site has changed it"
-                )
-                draft.left.append(f"{where} stays: {late}")
+            elif why := self._needed(one, str(path), there, named(one.name), scripts, asked):
+                draft.left.append(f"{one.place}/{one.name} stays: {why}")
             else:
                 keep(self.releases, str(path), there, one.role)
                 draft.changes[str(path)] = Change(str(path), there, "", one.role)
                 del draft.entries[one.key]
+
+    def _needed(
+        self, one: Entry, path: str, there: str, who: str, scripts: dict[str, Entry], asked: dict[str, float]
+    ) -> str:
+        """Why it may not go; empty if it may."""
+        if path in scripts:
+            return ""
+        if who:
+            return f"{who} names it"
+        if path in asked:
+            return "a phone asked for it within 14 days"
+        return "" if there == one.sha256 else "the site has changed it"
 
     def _live(self, one: Entry, draft: Draft) -> tuple[Path, str] | None:
         """The path of an entry and what lies there; None if that cannot be worked on."""

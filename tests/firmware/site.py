@@ -76,7 +76,8 @@ class Site:
 
     def served(self) -> dict[str, bytes]:
         """The same without dot files: no phone gets those."""
-        return {name: data for name, data in self.tree().items() if not name.rpartition("/")[2].startswith(".")}
+        tree = self.tree()
+        return {name: data for name, data in tree.items() if not name.rpartition("/")[2].startswith(".")}
 
     def state(self, ident: str) -> str:
         found = self.releases.get(ident)

@@ -55,7 +55,8 @@ def test_identical_files_are_stored_once_and_scripts_are_copies(site):
     files = {f"{place}/a.bin": data for place in ("TFTPdata", "HTTPdata")}
     ident = site.add("both", {**files, SCRIPT: script(), SETTINGS: S})
     assert isinstance(site.publisher.publish(ident), Done)
-    content = site.releases.content(next(f.sha256 for f in site.releases.get(ident).files if f.name == "a.bin"))
+    sha256 = next(file.sha256 for file in site.releases.get(ident).files if file.name == "a.bin")
+    content = site.releases.content(sha256)
     for path in files:
         assert os.path.samefile(site.home.data / path, content)
     (site.home.data / SCRIPT).write_bytes(b"an editor that writes in place")
@@ -126,7 +127,8 @@ def test_lint_errors_hold_and_a_loss_says_so_first(site):
 def test_two_families_stand_beside_each_other(site):
     first = one(site, 1)
     name = "HTTPdata/J100Supgrade.txt"
-    other = site.add("J100", {"HTTPdata/FW_S_J179_R4.bin": b"j" * 50, name: script("FW_S_J179_R4.bin"), SETTINGS: S})
+    app = "FW_S_J179_R4.bin"
+    other = site.add("J100", {f"HTTPdata/{app}": b"j" * 50, name: script(app), SETTINGS: S})
     site.publisher.publish(first)
     site.publisher.publish(other)
     assert site.state(first) == site.state(other) == releases.PUBLISHED
@@ -216,7 +218,8 @@ def test_letter_case_and_links_find_the_file_that_is_there(site):
     ident = site.add("4600", {"TFTPdata/46xxupgrade.scr": b"SET APPNAME x.bin\nGET 46xxsettings.txt\n",
                               "TFTPdata/x.bin": b"x"})  # fmt: skip
     assert isinstance(site.publisher.publish(ident, live="replace"), Done)
-    assert sorted(site.served()) == ["TFTPdata/46XXUPGRADE.SCR", "TFTPdata/46xxsettings.txt", "TFTPdata/x.bin"]
+    names = ["46XXUPGRADE.SCR", "46xxsettings.txt", "x.bin"]
+    assert sorted(site.served()) == [f"TFTPdata/{name}" for name in names]
     assert generations.current(site.home).entry("TFTPdata", "46xxupgrade.scr").name == "46XXUPGRADE.SCR"
     outside = site.home.root / "outside.bin"
     outside.write_bytes(b"not ours")
@@ -233,6 +236,6 @@ def test_a_damaged_journal_is_set_aside_and_told(site):
 
 
 def test_what_is_not_there_is_held(site):
-    for call in (site.publisher.publish, site.publisher.expose, site.publisher.withdraw, site.publisher.remove,
-                 site.publisher.rollback):  # fmt: skip
+    one = site.publisher
+    for call in (one.publish, one.expose, one.withdraw, one.remove, one.rollback):
         assert isinstance(call("nothing-01234567"), Held)
