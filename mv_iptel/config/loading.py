@@ -418,7 +418,7 @@ def _across(config: Config) -> list[Finding]:
             say(
                 "BACKUP_SERVERS",
                 key,
-                f"is 1 and {data} data is not copied, nobody knows how; copy it by other means, write {key}=0",
+                f"is 1 and {data} data is not copied, nobody knows how; copy it otherwise, write {key}=0",
             )
     return found + _same_ports(config)
 
