@@ -21,9 +21,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from mv_iptel import __version__
+from mv_iptel.central.client import CentralClient
 from mv_iptel.central.server import CentralServer
 from mv_iptel.config import Config, ConfigError, restart_needed
 from mv_iptel.events import Listener, Notice, Reloaded, Started, Stopped, Stream
+from mv_iptel.firmware.publishing import Publisher
 from mv_iptel.ftp.server import Server as FtpServer
 from mv_iptel.history import History
 from mv_iptel.home import write_check_files
@@ -31,6 +33,7 @@ from mv_iptel.http.server import Server as HttpServer
 from mv_iptel.inventory import Inventory
 from mv_iptel.journal import Journal
 from mv_iptel.library import Library, Phone
+from mv_iptel.rollout.rolling import Rolling
 from mv_iptel.status import Controls, Counters, Sources, StatusServer
 from mv_iptel.tftp.server import Server as TftpServer
 from mv_iptel.userdata.outbox import Outbox
@@ -76,6 +79,8 @@ class Daemon:
             (row["address"], Phone(row["mac"], row["ext"], row["model"], row["version"]), row["ago"])
             for row in self.inventory.recent(time.time())
         )
+        self.rolling = Rolling(config, self.library, self.stream.publish)
+        self.stream.listeners.append(self.rolling)
         self.tftp = TftpServer(config.tftp, config.settings.bind_address, self.library, self.stream)
         self.http = HttpServer(config, self.library, self.stream, lend=self.tftp.lend)
         self.ftp = FtpServer(config, self.library, self.stream)
@@ -83,6 +88,10 @@ class Daemon:
         self.library.backups.store.listeners.append(self.outbox.add)
         self.history = History(config, self.stream.publish)
         self.central = CentralServer(config, self.library, self.stream)
+        self.branch = CentralClient(
+            config, self.library, lambda config: Publisher(config, self.stream.publish), self.stream,
+            lambda: self.inventory.counts(time.time())["known"],
+        )  # fmt: skip
         self.status = StatusServer(
             self.counters,
             Sources(
@@ -93,7 +102,7 @@ class Daemon:
                 stream=self.stream,
                 journal=self.journal,
                 legacy=lambda: self.config.legacy(),
-                more_problems=lambda: [*self.http.problems(), *self.history.problems()],
+                more_problems=self._problems,
                 backups=lambda: {**self.library.backups.store.counts(), **self.outbox.counts()},
                 central=self._central,
             ),
@@ -130,6 +139,7 @@ class Daemon:
             _become(config.settings.user)
             self.library.backups.store.open()
             self.outbox.start()
+            self.branch.start()
             if config.file is not None:  # a folder that is served as it is has no history
                 self.history.start()
             watching.start(self._watched())
@@ -141,6 +151,7 @@ class Daemon:
             _notify("STOPPING=1")
             watching.stop()
             await asyncio.to_thread(self.history.close)
+            await asyncio.to_thread(self.branch.stop)
             await self.status.stop()
             stops = [asyncio.to_thread(front.stop, GRACE) for front in (self.tftp, self.ftp)]
             await asyncio.gather(*stops, self.http.stop(GRACE), self.central.stop(GRACE))
@@ -185,6 +196,9 @@ class Daemon:
             "restart": list(restart),
         }
 
+    def _problems(self) -> list[tuple[str, int, str]]:
+        return [*self.http.problems(), *self.history.problems(), *self.rolling.problems()]
+
     def _as_running(self) -> Config:
         """What is really in force: some keys are those of the start, whatever was reloaded since."""
         first, written = self._first.settings, self._written
@@ -195,12 +209,18 @@ class Daemon:
         self.library.reload(self.config)
         self.library.backups.store.refresh()
         self.outbox.refresh()
+        self.rolling.refresh()
         self.central.refresh()
+        self.branch.refresh()
         return True
 
     def _central(self) -> dict[str, object]:
         """What status.json tells of the part that this server has among others. From any thread."""
-        return self.central.status() if self.config.backup_servers.file_server else {}
+        centre = self.central.status() if self.config.backup_servers.file_server else {}
+        branch = self.branch.status()
+        if not branch["role"]:
+            return centre
+        return {**centre, **branch, "role": "both", "orders": centre["queue"]} if centre else branch
 
     async def switch(self, proto: str, run: bool) -> bool:
         """Start or stop one protocol's listeners until the next reload. False: no such protocol."""
@@ -225,7 +245,9 @@ class Daemon:
         self.config = config
         await asyncio.to_thread(self.tftp.reload, config.tftp, config.settings.bind_address)
         await asyncio.to_thread(self.ftp.reload, config)
+        self.rolling.configure(config)
         self.outbox.configure(config)
+        await asyncio.to_thread(self.branch.reload, config)
         self.history.configure(config)
         await self.http.reload(config)
         await self.central.reload(config)
