@@ -186,7 +186,7 @@ def verdict(rollout: Rollout, met: Collection[Met]) -> str:
     told = f"{found.loops} in a boot loop, {found.failed} failed"
     if limits.most >= 0:
         return f"{told}: more than the {limits.most} that are allowed" if trouble > limits.most else ""
-    if found.loops > limits.loops:
+    if 0 <= limits.loops < found.loops:
         return f"{told}: more than {limits.loops} in a boot loop"
     here = counts(met, rollout.stage)
     known = here.all - here.unknown

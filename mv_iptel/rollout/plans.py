@@ -36,7 +36,7 @@ LONGEST = 4 << 20  # octets of a plan
 class Limits(NamedTuple):
     """How much may go wrong in a stage before it halts; see `judging.verdict`."""
 
-    loops: int = 1  # phones in a boot loop
+    loops: int = 1  # phones in a boot loop; -1: they are failures like others
     percent: float = 5.0  # of the phones that were reached
     most: int = -1  # failures and loops together, whatever share that is; -1: the two above decide
 
@@ -122,8 +122,8 @@ def load(home: Home) -> Rollout | None:
             return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    halt = read(log_of(home, found.run))[1]
-    if found.state == RUNNING and halt is not None and halt.time >= found.changed:
+    halt = _halt(log_of(home, found.run)) if found.state == RUNNING else None
+    if halt is not None and halt.time >= found.changed:
         return replace(found, state=HALTED, note=halt.why)
     return found
 
@@ -145,23 +145,30 @@ def log_of(home: Home, run: str) -> Path:
     return home.var / "releases" / f"rollout-{run}.jsonl"
 
 
-def read(log: Path) -> tuple[dict[str, Met], Halt | None]:
-    """Who was met and what became of them, by key; and the last halt. Lines that are broken are skipped."""
+def read(log: Path) -> dict[str, Met]:
+    """Who was met and what became of them, by key. Lines that are broken are skipped."""
     met: dict[str, Met] = {}
-    halt = None
     with suppress(OSError), log.open("rb") as file:
         for line in file:
             try:
-                told = json.loads(line)
-                if "halt" in told:
+                one = Met(**json.loads(line))
+            except (ValueError, TypeError):
+                continue  # a halt, or the last line of a crash
+            if one.fate in FATES:
+                met[one.key] = one
+    return met
+
+
+def _halt(log: Path) -> Halt | None:
+    """The last one that was written down: fifty thousand phones are not looked at for it."""
+    halt = None
+    with suppress(OSError), log.open("rb") as file:
+        for line in file:
+            if b'"halt"' in line:
+                with suppress(ValueError, TypeError, KeyError):
+                    told = json.loads(line)
                     halt = Halt(float(told["time"]), str(told["halt"]))
-                else:
-                    one = Met(**told)
-                    if one.fate in FATES:
-                        met[one.key] = one
-            except (ValueError, TypeError, KeyError):
-                continue  # the last line of a crash
-    return met, halt
+    return halt
 
 
 class Log:

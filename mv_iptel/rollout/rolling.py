@@ -72,8 +72,7 @@ class Rolling:
             mine = self.rollout
             if mine is None or mine.run != found.run:
                 path = plans.log_of(self._config.home, found.run)
-                met, _ = plans.read(path)
-                self._judge, self._log = Judge(met), Log(path)
+                self._judge, self._log = Judge(plans.read(path)), Log(path)
             elif mine.state == HALTED and found.state == RUNNING and found.changed == mine.changed:
                 found = mine  # the halt is not on the disk yet
             self._make(found)

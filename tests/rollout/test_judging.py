@@ -169,6 +169,8 @@ def met(stage: int = 0, at: float = NOON + 1, **fates: int) -> list[Met]:
         (Limits(most=0), {"failed": 1, "runs": 999}, True),
         (Limits(most=2), {"failed": 1, "loops": 1, "runs": 1}, False),
         (Limits(most=2), {"failed": 1, "loops": 2}, True),
+        (Limits(loops=-1), {"loops": 5, "runs": 95}, False),
+        (Limits(loops=-1), {"loops": 6, "runs": 94}, True),
         (Limits(percent=50), {"failed": 4, "runs": 5}, False),
     ],
 )

@@ -1,0 +1,444 @@
+"""The command `rollout`: a release for some phones first; it halts by itself when they do not take it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from mv_iptel.cli.asking import Refused as NotDone
+from mv_iptel.cli.asking import Unreachable, get, installed, post
+from mv_iptel.cli.forms import Columns, day, moment
+from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
+from mv_iptel.config import Config
+from mv_iptel.home import Home
+from mv_iptel.journal import plain
+from mv_iptel.status.words import mac, many, size, span
+
+SHOWN = 20  # phones that status names, unless --all
+STYLES = {"running": "green", "done": "green", "paused": "yellow", "aborted": "yellow", "halted": "bold red"}
+
+
+@click.group()
+def rollout() -> None:
+    """Roll a release out in stages: some phones get the new scripts, all others keep the old ones.
+
+    \b
+    Examples:
+      mv-iptel rollout plan 96xx-3_2_1 --group 5 --stage to=10.1.0.0/16
+      mv-iptel rollout start 96xx-3_2_1 --group 5 --stage to=10.1.0.0/16
+      mv-iptel rollout status
+
+    A phone of the ring counts as upgraded when it says that it runs the new firmware, or reads the new script
+    and goes on to its settings without loading anything. Three downloads within 30 minutes are a boot loop.
+    """
+
+
+def _ring(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Who comes first, and what may be done to the live scripts."""
+    options = [
+        click.option("--to", multiple=True, metavar="NET", help="First these: 10.1.0.0/16, 10.1.2.3."),
+        click.option("--model", "models", multiple=True, metavar="MODEL", help="First models that begin so."),
+        click.option("--group", "groups", multiple=True, metavar="N", help="First phones in this GROUP."),
+        click.option(
+            "--stage", "stages", multiple=True, metavar="WHO",
+            help="Then these: 'to=10.1.0.0/16 model=9620 group=5'. May be given again; at the end come all.",
+        ),
+        click.option("--keep", "live", flag_value="keep", help="Scripts that the site has changed stay."),
+        click.option("--replace", "live", flag_value="replace", help="... are replaced."),
+        click.option("--merge", "live", flag_value="merge", help="... keep what stands at their top."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _accepting(command: Callable[..., Any]) -> Callable[..., Any]:
+    losses = click.option("--despite-losses", is_flag=True, help="Phones may lose their firmware by it.")
+    errors = click.option("--despite-errors", is_flag=True, help="What lint calls errors is known.")
+    return losses(errors(command))
+
+
+# plan
+
+
+@rollout.command(name="plan")
+@click.argument("release", metavar="RELEASE")
+@_ring
+@click.option(
+    "--bandwidth", type=click.FloatRange(0.01), default=100.0, show_default=True, metavar="MBIT",
+    help="Megabits a second of the line to the phones.",
+)  # fmt: skip
+@common
+def plan_rollout(
+    home: Home, as_json: bool, release: str, to: tuple[str, ...], models: tuple[str, ...],
+    groups: tuple[str, ...], stages: tuple[str, ...], live: str | None, bandwidth: float,
+) -> None:  # fmt: skip
+    """Say beforehand how many phones each stage has, how long it takes, and who would lose its firmware.
+
+    \b
+    Examples:
+      mv-iptel rollout plan 96xx-3_2_1 --group 5 --stage to=10.1.0.0/16 --bandwidth 20
+      mv-iptel rollout plan 96xx-3_2_1 --to 10.1.2.0/28 --model 9620 --json
+
+    Nothing is changed. Phones are those of the inventory; a group is known to the phone alone, so phones that
+    may be in it are counted apart. Ends with 1 if something stands against it.
+    """
+    from mv_iptel.firmware import foreseeing
+    from mv_iptel.firmware.publishing import reasons
+    from mv_iptel.firmware.releases import Releases
+    from mv_iptel.inventory import Reader
+    from mv_iptel.rollout.estimating import ahead
+    from mv_iptel.rollout.steering import scripts_of
+
+    config = installed(home)
+    chosen = _stages(to, models, groups, stages)
+    made = _planned(config, release, live or "stop")
+    why = reasons(made, losses=True)
+    new = foreseeing.served(config, made.changed(Releases(home)))
+    reader = Reader(config.settings.database)
+    rows, scripts = reader.phones(limit=1_000_000), reader.upgrade_scripts()
+    reader.close()
+    parts = ahead(chosen, new, made.release, rows, scripts, bandwidth * 1e6)
+    names = sorted({name for named in scripts_of(made).values() for name in named})
+    if as_json:
+        print_json({
+            "release": made.release.id, "scripts": names, "against": why,
+            "losses": [one._asdict() for one in made.losses],
+            "stages": [
+                {"who": part.stage.words() if part.stage else "everybody else", "phones": part.phones,
+                 "asked": part.asked, "bytes": part.octets, "seconds": round(part.seconds, 1),
+                 "models": [load._asdict() for load in part.loads]}
+                for part in parts
+            ],
+        })  # fmt: skip
+        end(NEGATIVE if why or made.losses else 0)
+    console.print(f"{made.release.id} brings {', '.join(map(plain, names)) or 'no new script'}", markup=False)
+    table = Columns("stage", "who", ">phones", ">may be", ">each", ">together", ">takes")
+    for number, part in enumerate(parts, 1):
+        who = part.stage.words() if part.stage else "everybody else: it is published"
+        table.add_row(
+            str(number), who, str(part.phones), str(part.asked) if part.asked else "",
+            _each(part), size(part.octets), _takes(part.seconds),
+        )  # fmt: skip
+    table.show()
+    told = "times suppose that all of a stage load at once, and that all who may be in it are"
+    console.print(f"{told}; at {bandwidth:g} Mbit/s", style="dim", markup=False)
+    for one in made.losses:
+        known = many(one.phones, "phone") if one.phones else "none seen"
+        console.print(
+            f"comes off worse: {plain(one.who)} ({known}): {plain(one.text)}", style="red", markup=False
+        )
+    _against(why)
+    end(NEGATIVE if why or made.losses else 0)
+
+
+def _each(part: Any) -> str:
+    sizes = sorted({load.octets for load in part.loads if load.octets})
+    if not sizes:
+        return ""
+    return size(sizes[0]) if len(sizes) == 1 else f"{size(sizes[0])} to {size(sizes[-1])}"
+
+
+def _takes(seconds: float) -> str:
+    return span(seconds) if seconds >= 1 else "below 1 s"
+
+
+# start
+
+
+@rollout.command(name="start")
+@click.argument("release", metavar="RELEASE")
+@_ring
+@click.option(
+    "--max-failures", "most", default="", metavar="N|PCT%",
+    help="Halt at more failures and boot loops than N, or than PCT% of the phones reached. "
+    "Default: at a second boot loop, or at two failures that are more than 5%.",
+)  # fmt: skip
+@_accepting
+@common
+def start_rollout(
+    home: Home, as_json: bool, release: str, to: tuple[str, ...], models: tuple[str, ...],
+    groups: tuple[str, ...], stages: tuple[str, ...], live: str | None, most: str, despite_losses: bool,
+    despite_errors: bool,
+) -> None:  # fmt: skip
+    """Begin with the first stage; or go on with the same release after a pause or a halt.
+
+    \b
+    Examples:
+      mv-iptel rollout start 96xx-3_2_1 --group 5 --stage to=10.1.0.0/16
+      mv-iptel rollout start 96xx-3_2_1 --to 10.1.2.0/28 --model 9620 --max-failures 0
+      mv-iptel rollout start 96xx-3_2_1
+
+    The release's files are laid out, then the phones of the stage get its scripts when they boot next. Of
+    what is named, each sort must fit: --to and --model together mean that model at those addresses.
+    """
+    from mv_iptel.rollout import plans, steering
+
+    config = installed(home)
+    now = time.time()
+    old = plans.load(home)
+    if old is not None and old.state in (plans.PAUSED, plans.HALTED) and _is(release, old.release):
+        if any((to, models, groups, stages, live, most)):
+            end(
+                USAGE,
+                f"{old.release} is {old.state}: it goes on as it was begun; or abort it and start anew",
+            )
+        _did(config, as_json, lambda: steering.resume(home, now), "goes on")
+        return
+    terms = plans.Terms(live or "stop", despite_losses, despite_errors)
+    limits, chosen = _limits(most), _stages(to, models, groups, stages)
+    made = _planned(config, release, terms.live)
+    _did(
+        config, as_json,
+        lambda: steering.start(_publisher(config), made, chosen, limits, terms, now),
+        f"has begun with {chosen[0].words()}",
+    )  # fmt: skip
+
+
+def _limits(text: str) -> Any:
+    from mv_iptel.rollout.plans import Limits
+
+    if not text:
+        return Limits()
+    number = text.strip().removesuffix("%")
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= (100 if "%" in text else 1e6) or ("%" not in text and value != int(value)):
+        end(USAGE, f"--max-failures {plain(text)}: a number such as 3, or a share such as 2%")
+    return Limits(loops=-1, percent=value) if "%" in text else Limits(most=int(value))
+
+
+# promote, pause, abort
+
+
+@rollout.command(name="promote")
+@click.option("--force", is_flag=True, help="Although it has halted or is paused.")
+@click.option("--keep", "live", flag_value="keep", help="At the end: live scripts that were changed stay.")
+@click.option("--replace", "live", flag_value="replace", help="... are replaced.")
+@click.option("--merge", "live", flag_value="merge", help="... keep what stands at their top.")
+@_accepting
+@common
+def promote_rollout(
+    home: Home, as_json: bool, force: bool, live: str | None, despite_losses: bool, despite_errors: bool
+) -> None:
+    """Go on to the next stage; after the last one the release is published to every phone.
+
+    \b
+    Examples:
+      mv-iptel rollout promote
+      mv-iptel rollout promote --force --despite-losses
+    """
+    from mv_iptel.rollout import plans, steering
+
+    config = installed(home)
+    old = plans.load(home)
+    terms = None
+    if old is not None:
+        was = old.terms
+        terms = plans.Terms(live or was.live, was.losses or despite_losses, was.force or despite_errors)
+    _did(config, as_json, lambda: steering.promote(_publisher(config), time.time(), force, terms), "goes on")
+
+
+@rollout.command(name="pause")
+@common
+def pause_rollout(home: Home, as_json: bool) -> None:
+    """Freeze it: phones that have the new firmware keep it, no others get it.
+
+    \b
+    Example:
+      mv-iptel rollout pause
+    """
+    from mv_iptel.rollout import steering
+
+    _did(installed(home), as_json, lambda: steering.pause(home, time.time()), "is paused")
+
+
+@rollout.command(name="abort")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common
+def abort_rollout(home: Home, as_json: bool, yes: bool) -> None:
+    """End it: every phone gets the live scripts again, which send upgraded phones back at their next boot.
+
+    \b
+    Example:
+      mv-iptel rollout abort --yes
+    """
+    from mv_iptel.rollout import judging, plans, steering
+
+    config = installed(home)
+    old = plans.load(home)
+    if old is not None and old.state not in plans.OVER:
+        has = judging.counts(plans.read(plans.log_of(home, old.run)).values()).all
+        text = (
+            f"{many(has, 'phone')} with the new scripts will be sent back when they boot; `pause` keeps them"
+        )
+        if as_json and not yes:
+            end(USAGE, f"{text}; say --yes")
+        if not yes and not click.confirm(f"{text}. Abort?", default=False, err=True):
+            end(NEGATIVE, "nothing was changed")
+    _did(config, as_json, lambda: steering.abort(_publisher(config), time.time(), lambda: _tell(config)),
+         "is aborted")  # fmt: skip
+
+
+# status
+
+
+@rollout.command(name="status")
+@click.option("--all", "everyone", is_flag=True, help="Name every phone, not only those in trouble.")
+@common
+def status_rollout(home: Home, as_json: bool, everyone: bool) -> None:
+    """Show where a roll-out is, what became of its phones, and why it halted.
+
+    \b
+    Examples:
+      mv-iptel rollout status
+      mv-iptel rollout status --all --json
+
+    Ends with 0 if it runs or is done, with 1 if it halted, is paused or aborted, or if there is none.
+    """
+    from mv_iptel.rollout import judging, plans
+
+    installed(home)
+    found = plans.load(home)
+    if found is None:
+        end(NEGATIVE, "no roll-out was ever begun")
+    met = plans.read(plans.log_of(home, found.run))
+    counted = judging.counts(met.values())
+    well = found.state in (plans.RUNNING, plans.DONE)
+    if as_json:
+        print_json({
+            **_told(found), **counted._asdict(),
+            "by_stage": [judging.counts(met.values(), stage)._asdict() for stage in range(len(found.stages))],
+            "phones": [{**one._asdict(), "stage": one.stage + 1, "time": moment(one.time)}
+                       for one in sorted(met.values())],
+        })  # fmt: skip
+        end(0 if well else NEGATIVE)
+    console.print(f"{found.release} is {found.state}", style=STYLES[found.state], markup=False)
+    if found.note:
+        console.print(f"  {plain(found.note)}", style=STYLES[found.state], markup=False)
+    console.print(f"  begun {day(found.began)}, {found.state} since {day(found.changed)}", style="dim")
+    table = Columns("stage", "who", ">run it", ">loaded", ">reached", ">failed", ">loop", ">unknown", "")
+    for number, stage in enumerate(found.stages):
+        one = judging.counts(met.values(), number)
+        now = "now" if number == found.stage and found.state not in plans.OVER else ""
+        cells = (str(part) if part else "" for part in
+                 (one.runs, one.loaded, one.reached, one.failed, one.loops, one.unknown))  # fmt: skip
+        table.add_row(str(number + 1), stage.words(), *cells, now)
+    table.show()
+    _name(met.values(), everyone)
+    if counted.unknown:
+        text = "unknown: their model or their address is not theirs alone; they count neither way"
+        console.print(text, style="dim", markup=False)
+    end(0 if well else NEGATIVE)
+
+
+def _name(met: Iterable[Any], everyone: bool) -> None:
+    from mv_iptel.rollout.plans import FAILED, LOOPS
+
+    phones = [one for one in met if everyone or (one.fate in (FAILED, LOOPS) and one.counts)]
+    phones.sort(key=lambda one: -one.time)
+    for one in phones[: None if everyone else SHOWN]:
+        who = " ".join(plain(part) for part in (one.model, mac(one.mac), one.address) if part)
+        style = "red" if one.fate in (FAILED, LOOPS) else ""
+        console.print(f"  {day(one.time)}  {who}: {plain(one.fate)}, {plain(one.detail)}".rstrip(", "),
+                      style=style, markup=False)  # fmt: skip
+    if len(phones) > SHOWN and not everyone:
+        console.print(f"  and {len(phones) - SHOWN} more; --all names them", style="dim", markup=False)
+
+
+# What they share.
+
+
+def _stages(
+    to: Iterable[str], models: Iterable[str], groups: Iterable[str], more: Iterable[str]
+) -> list[Any]:
+    from mv_iptel.rollout.rings import parse, stage_of
+
+    try:
+        found = [stage_of(to, models, groups)] if any((to, models, groups)) else []
+        found += [parse(text) for text in more]
+    except ValueError as error:
+        end(USAGE, plain(str(error)))
+    return found or end(USAGE, "say who comes first: --to, --model, --group or --stage; see --help")
+
+
+def _planned(config: Config, text: str, live: str) -> Any:
+    """What publishing the release that is meant would do; the end if none is, or if it cannot be read."""
+    from mv_iptel.firmware.planning import plan
+    from mv_iptel.firmware.releases import Releases, named
+
+    found = named(Releases(config.home).all(), text)
+    if len(found) != 1:
+        why = "there is no such release" if not found else "several are called so, name one by its whole id"
+        end(NEGATIVE, f"{plain(text)}: {why}; `mv-iptel firmware list` shows all")
+    try:
+        return plan(config, found[0], live)
+    except OSError as error:
+        end(NEGATIVE, f"{plain(text)} cannot be read: {error}")
+
+
+def _is(text: str, release: str) -> bool:
+    return text in (release, release[:-9], release[-8:])
+
+
+def _publisher(config: Config) -> Any:
+    from mv_iptel.firmware.publishing import Publisher
+
+    return Publisher(config, lambda event: None)
+
+
+def _did(config: Config, as_json: bool, work: Callable[[], Any], done: str) -> None:
+    """Do it, tell the running server, and say what is now."""
+    from mv_iptel.rollout.steering import Refused
+
+    try:
+        found = work()
+    except OSError as error:
+        end(NEGATIVE, f"it was not done: {error}")
+    if isinstance(found, Refused):
+        _against(found.text.split("; "))
+        end(NEGATIVE, "nothing was changed")
+    _tell(config)
+    if as_json:
+        print_json(_told(found))
+        return
+    what = "is published to every phone" if found.state == "done" else done
+    console.print(f"the roll-out of {found.release} {what}", style="green", markup=False)
+    if found.state == "running":
+        stage = found.stages[found.stage]
+        text = f"stage {found.stage + 1} of {len(found.stages)}: {stage.words()}; phones come in as they boot"
+        console.print(f"  {text}", markup=False)
+
+
+def _against(why: Iterable[str]) -> None:
+    for one in why:
+        console.print(f"against it: {plain(one, 500)}", style="red", markup=False)
+
+
+def _told(found: Any) -> dict[str, Any]:
+    return {
+        "release": found.release, "run": found.run, "state": found.state, "stage": found.stage + 1,
+        "stages": [stage.words() for stage in found.stages], "began": moment(found.began),
+        "changed": moment(found.changed), "note": found.note,
+    }  # fmt: skip
+
+
+def _tell(config: Config) -> None:
+    """A running server takes it up; without one there is nobody to tell."""
+    try:
+        get(config, "/slots")
+        with contextlib.suppress(SystemExit):  # who may not read the token was told so; the work is done
+            post(config, "/control/refresh")
+    except Unreachable:
+        pass
+    except NotDone as error:
+        console.print(f"the running server was not told: {error}", style="yellow", markup=False)
+
+
+commands: list[click.Command] = [rollout]
