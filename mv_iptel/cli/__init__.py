@@ -17,6 +17,7 @@ WHERE = {
     "status": "seeing", "watch": "seeing", "why": "seeing", "phones": "phones", "slots": "seeing",
     "reload": "seeing", "backups": "backups",
     "lint": "lint", "params": "params", "explain": "explain", "settings-diff": "settings_diff",
+    "rollout": "rollout",
     "settings": "settings", "sim": "sim",
 }  # fmt: skip
 
