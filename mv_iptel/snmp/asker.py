@@ -16,23 +16,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from mv_iptel import turn
 from mv_iptel.addresses import address_of
-from mv_iptel.snmp.families import Shown, Silence, Terms
+from mv_iptel.snmp.families import Silence, Terms
 from mv_iptel.snmp.protocol import LARGEST, Dialogue
 
-Done = Callable[[Shown | Silence], None]
+Done = Callable[[Any], None]  # told what the dialogue's result is: Shown or Silence, if no other was begun
+Begin = Callable[[Terms, float], Dialogue]
 _TURN = 8  # datagrams read from one socket before the others get their turn
 
 
 class _Talk:
     """One question that waits for its answer."""
 
-    __slots__ = ("address", "cancelled", "dialogue", "done", "due", "sock", "terms")
+    __slots__ = ("address", "begin", "cancelled", "dialogue", "done", "due", "sock", "terms")
 
-    def __init__(self, address: str, terms: Terms, done: Done):
-        self.address, self.terms, self.done = address, terms, done
+    def __init__(self, address: str, terms: Terms, done: Done, begin: Begin):
+        self.address, self.terms, self.done, self.begin = address, terms, done, begin
         self.sock: socket.socket | None = None
         self.dialogue: Dialogue | None = None
         self.due = 0.0
@@ -58,12 +60,13 @@ class Asker:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def ask(self, address: str, terms: Terms, done: Done) -> Callable[[], None]:
+    def ask(self, address: str, terms: Terms, done: Done, begin: Begin = Dialogue) -> Callable[[], None]:
         """Ask the phone at this address; `done` is told once, on the thread of this object. Gives a cancel.
 
-        Cancelled in time, `done` is never called; it may be running already.
+        Cancelled in time, `done` is never called; it may be running already. `begin` makes another dialogue
+        than the one for extension and type.
         """
-        talk = _Talk(address, terms, done)
+        talk = _Talk(address, terms, done, begin)
         with self._lock:
             closed = self._closed
             if not closed:
@@ -170,7 +173,7 @@ class Asker:
             self._end(talk, Silence(f"it could not be asked: {_why(error)}"))
             return
         self._selector.register(talk.sock, selectors.EVENT_READ, talk)
-        talk.dialogue = Dialogue(talk.terms, self._clock())
+        talk.dialogue = talk.begin(talk.terms, self._clock())
         self._carry_on(talk, True)
 
     def _carry_on(self, talk: _Talk, timer: bool) -> None:
@@ -213,7 +216,7 @@ class Asker:
                 break
         self._carry_on(talk, False)
 
-    def _end(self, talk: _Talk, answer: Shown | Silence | None) -> None:
+    def _end(self, talk: _Talk, answer: Any) -> None:
         """Give the socket back and tell; once."""
         done, talk.done = talk.done, None
         if talk.sock is not None:

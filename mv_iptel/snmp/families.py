@@ -26,6 +26,7 @@ class Strange(NamedTuple):
     """A value that is neither text nor an object identifier, by the name of its type."""
 
     kind: str
+    number: int | None = None  # of an integer
 
 
 # What an agent has for an object: octets, an object identifier with dots, nothing, or something else.

@@ -11,13 +11,12 @@ import itertools
 import secrets
 from collections.abc import Callable
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mv_iptel.snmp.families import (
     NO_AGENT,
     SYS_OBJECT,
     UNASKED,
-    Shown,
     Silence,
     Strange,
     Terms,
@@ -178,7 +177,8 @@ class Question:
             return value.asOctets()
         if value.tagSet == layer.ObjectIdentifier.tagSet:
             return str(value)
-        return Strange(type(value).__name__)
+        number = int(value) if value.tagSet == layer.Integer.tagSet else None
+        return Strange(type(value).__name__, number)
 
 
 @functools.lru_cache(64)
@@ -199,7 +199,7 @@ class Dialogue:
     """
 
     def __init__(self, terms: Terms, now: float, ids: Callable[[], int] = new_id):
-        self.result: Shown | Silence | None = None
+        self.result: Any = None  # Shown or Silence; other dialogues have another answer
         self._terms, self._ids = terms, ids
         self._end = now + terms.limit
         self._values: dict[str, Value] = {}
@@ -209,7 +209,7 @@ class Dialogue:
         self._attempts = 0
         self._outbox: list[bytes] = []
         self._wide = terms.version != "1"
-        self._ask(objects(terms) if self._wide else (SYS_OBJECT,), now)
+        self._ask(self._first(), now)
 
     @property
     def deadline(self) -> float:
@@ -252,6 +252,9 @@ class Dialogue:
         self._lost = min(self._lost + 1, self._tried)
         if self.result is None and not self._left and self._lost == self._tried:
             self._give_up()
+
+    def _first(self) -> tuple[str, ...]:
+        return objects(self._terms) if self._wide else (SYS_OBJECT,)
 
     def _ask(self, wanted: tuple[str, ...], now: float) -> None:
         self._wanted = wanted

@@ -255,7 +255,7 @@ def test_who_floods_is_not_listened_to_for_long():
 
 
 VALUES = [
-    (integer(1234), Strange("Integer")),
+    (integer(1234), Strange("Integer", 1234)),
     (tlv(0x41, b"\x05"), Strange("Counter32")),
     (tlv(0x40, b"\x01\x02\x03\x04"), Strange("IpAddress")),
     (tlv(0x44, b"1234"), Strange("Opaque")),
