@@ -152,10 +152,12 @@ def _is_file(archive: Path) -> None:
 
 def _known(folder: Path, there: Release, sha256: str) -> Release:
     """The release that is there. Eight digits of a hash can be made to agree: then it is another archive."""
-    with contextlib.suppress(OSError):
-        if (folder / _SUM).read_text("ascii").strip() != sha256:
-            text = f"{there.id} is another archive with the same beginning of its sum; rename this one"
-            raise Failed(errno.EEXIST, text)
+    known = ""
+    with contextlib.suppress(FileNotFoundError):
+        known = (folder / _SUM).read_text("ascii", "replace").strip()
+    if known not in ("", sha256):
+        text = f"{there.id} is another archive with the same beginning of its sum; rename this one"
+        raise Failed(errno.EEXIST, text)
     return there
 
 

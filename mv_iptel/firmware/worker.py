@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import mv_iptel
+import mv_iptel.firmware.tars
+import mv_iptel.firmware.zips  # what is imported later may be root's alone
 from mv_iptel.firmware.archives import Limits, Refused, without_change
 from mv_iptel.firmware.unpacking import Unpacked, hashed, unpack
 

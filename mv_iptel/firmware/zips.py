@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import stat
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ _END64 = Struct("<4sQHHIIQQQQ")
 _CENTRAL = Struct("<4sHHHHHHIIIHHHHHII")
 _LOCAL = Struct("<4sHHHHHIIIHH")
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
+_OLD = codecs.lookup("cp437")  # looked up now: later the worker may not be allowed to read our files
 _LARGEST_DIRECTORY = 16 << 20
 _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _DESCRIPTOR = 0x0008
@@ -282,7 +284,7 @@ def _decoded(raw: bytes, flags: int, extra: dict[int, bytes]) -> str:
     except UnicodeDecodeError:
         if flags & 0x0800:
             raise Refused("a name is not the UTF-8 that it says it is") from None
-        name = raw.decode("cp437")
+        name = _OLD.decode(raw)[0]
     other = extra.get(_NAME)
     if other is not None and (len(other) < 5 or other[0] != 1 or other[5:] != raw):
         raise Refused(f"{shown(name)} has a second name")
