@@ -13,12 +13,15 @@ from pyftpdlib.filesystems import AbstractedFS
 
 from mv_iptel import passwords
 from mv_iptel.library import tree
-from mv_iptel.library.answers import NOBODY, Answer, Keep, Serve
+from mv_iptel.library.answers import NOBODY, Answer, Keep, Refuse, Serve
+from mv_iptel.userdata.names import parse
+from mv_iptel.userdata.store import Origin
 
 if TYPE_CHECKING:
     from mv_iptel.config import Config
     from mv_iptel.ftp.handler import Handler
     from mv_iptel.library.tree import Tree
+    from mv_iptel.userdata.store import Draft
 
 FIRST, LONGEST = 1.0, 30.0  # seconds to wait after the first failed login, and at most
 FORGET = 900.0  # seconds after which an address is not waited for any more
@@ -208,11 +211,27 @@ class Files(AbstractedFS):
             return tree.refusal(error, path)
 
     def keep(self, path: str) -> Answer:
-        """A file to receive."""
+        """A file to receive. A user's data goes to the store as a phone's does: what it replaces is kept."""
         try:
-            return Keep(self.tree.draft(path), path, NOBODY, "superuser", False)  # type: ignore[arg-type]
+            draft = self._backup(path) or self.tree.draft(path)
         except OSError as error:
             return tree.refusal(error, path)
+        if isinstance(draft, Refuse):
+            return draft._replace(name=path)
+        return Keep(draft, path, NOBODY, "superuser", False)  # type: ignore[arg-type]
+
+    def _backup(self, path: str) -> Draft | Refuse | None:
+        """A draft of the store's, where this is the name of user data in its directory."""
+        folder, _, name = path.rpartition("/")
+        kept = parse(name)
+        if kept is None or kept.file != name:
+            return None
+        front, client = self.cmd_channel.front, self.cmd_channel.client
+        backups = os.path.realpath(front.config.http.backup_dir)
+        if os.path.realpath(self.tree.real(folder)) != backups:
+            return None
+        origin = Origin(client.address, proto=client.proto, how="superuser")
+        return front.library.backups.store.draft(kept, origin)
 
     def changed(self, path: str, detail: str) -> Answer:
         """The answer that a change which is made already came to."""

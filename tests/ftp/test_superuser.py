@@ -12,6 +12,7 @@ import pytest
 from mv_iptel import passwords
 from mv_iptel.events import Finished, Notice
 from mv_iptel.ftp.superuser import FIRST, LONGEST, WAITING, Guard, _who
+from mv_iptel.userdata import versions
 from tests.ftp.site import PASSWORD, PATIENCE, SUPER, Site, fetch, store, wait_for
 from tests.ftp.test_handler import abort, begin, closed
 from tests.ftp.test_phone import code
@@ -245,6 +246,20 @@ def test_he_works_beneath_data(site, client):
     removed = site.event(name="/data/HTTPdata/z.txt", op="delete", outcome="ok")
     assert removed.file == str(data / "z.txt")
     assert {one.mac + one.ext + one.model for one in site.events()} == {""}
+
+
+def test_user_data_that_he_replaces_is_kept(site, client):
+    """It becomes a version, and the history says who replaced it; elsewhere a file is a file."""
+    name = "1234_4620data.txt"
+    store(client, f"/data/FTPdata/{name}", b"the phone's\n")
+    store(client, f"/data/FTPdata/{name}", b"his\n")
+    store(client, f"/data/HTTPdata/{name}", b"no user data\n")
+    assert fetch(client, f"/data/FTPdata/{name}") == b"his\n"
+    found = versions.of(site.config, name)
+    assert [versions.read(site.config, name, one.id) for one in found] == [b"his\n", b"the phone's\n"]
+    told = versions.changes(site.config, name)
+    assert [(one.how, one.address, one.proto) for one in told] == [("superuser", "127.0.0.1", "ftp")] * 2
+    assert (site.home.http_data / name).read_bytes() == b"no user data\n"
 
 
 def test_he_reads_docs_and_log(site, client):
