@@ -108,9 +108,10 @@ class Reply(NamedTuple):
 class Link:
     """The way to one central server, by one configuration. For one event loop."""
 
-    def __init__(self, peer: Peer, config: Config):
+    def __init__(self, peer: Peer, config: Config, context: ssl.SSLContext | None = None):
         self.peer = peer
         self._config = config
+        self._context = context  # who joins has another one yet, and no token
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(
@@ -155,17 +156,24 @@ class Link:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            context = trusting(
-                self._config.backup_servers.peer_ca, certificate_of(self._config.home, self.peer)
-            )
             headers = {"User-Agent": f"mv-iptel/{__version__}", "Accept-Encoding": "identity"}
-            if token := token_of(self._config, self.peer):
-                headers["Authorization"] = f"Bearer {token}"
+            context = self._context
+            if context is None:
+                context = self._trusting()
+                if token := token_of(self._config, self.peer):
+                    headers["Authorization"] = f"Bearer {token}"
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=context, limit=16), headers=headers, auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )  # fmt: skip
         return self._session
+
+    def _trusting(self) -> ssl.SSLContext:
+        keys, certificate = self._config.backup_servers, certificate_of(self._config.home, self.peer)
+        try:
+            return trusting(keys.peer_ca, certificate)
+        except (OSError, ValueError) as error:
+            raise Away(f"PeerCA or the branch's certificate cannot be used: {words(error)}") from None
 
 
 def trusting(authority: Path | None, certificate: Path | None = None) -> ssl.SSLContext:
