@@ -95,7 +95,11 @@ def open_archive(file: BinaryIO, limits: Limits) -> Archive:
         return Tar(file, size, limits, packed=True)
     if head[257:262] == b"ustar":
         return Tar(file, size, limits, packed=False)
-    raise Refused(_kind(head))
+    told = _kind(head)
+    file.seek(max(0, size - (64 << 10)))
+    if not told and b"PK\5\6" in file.read():
+        return Zip(file, size, limits)  # it will say what is wrong with it
+    raise Refused(told or "it is no zip, tar or tar.gz")
 
 
 # What people bring instead, by its first octets.
@@ -123,7 +127,7 @@ def _kind(head: bytes) -> str:
     for magic, text in _KINDS:
         if head.startswith(magic):
             return text
-    return "it is no zip, tar or tar.gz"
+    return ""
 
 
 def checked(name: str) -> str:

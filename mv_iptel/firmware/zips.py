@@ -55,6 +55,7 @@ class Zip:
     def __init__(self, file: BinaryIO, size: int, limits: Limits):
         self._file, self._size, self._limits = file, size, limits
         self._entries: list[_Entry] = []
+        self._tick: Tick = lambda *_: None
 
     def members(self, tick: Tick) -> list[Member]:
         """As `archives.Archive`."""
@@ -76,11 +77,9 @@ class Zip:
 
     def unpack(self, tick: Tick) -> Iterator[tuple[int, Iterator[bytes]]]:
         """As `archives.Archive`."""
-        done, total = 0, sum(entry.packed for entry in self._entries)
+        self._tick = tick
         for number, entry in enumerate(self._entries):
             yield number, self._content(entry)
-            done += entry.packed
-            tick(done, total)
 
     def _at(self, offset: int, length: int) -> bytes:
         self._file.seek(offset)
@@ -258,6 +257,7 @@ class Zip:
             if not data:
                 raise Truncated("it ends early")
             left -= len(data)
+            self._tick(self._file.tell(), self._size)
             yield data
 
     def _inflated(self, entry: _Entry) -> Iterator[bytes]:

@@ -243,7 +243,7 @@ ZIPS: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
     "descriptor broken": (made(ONE, replace(BIN, flags=8, behind=b"abcd" * 4)), "broken"),
     "no descriptor": (made(ONE, replace(BIN, flags=8)), "in no directory"),
     # where things lie
-    "before": (made(ONE, before=b"GIF89a polyglot", shift=15), "no zip"),
+    "before": (made(ONE, before=b"GIF89a polyglot", shift=15), "before it"),
     "before, told": (made(ONE, before=b"PK\3\4 polyglot"), "before it"),
     "a program before": (made(ONE, before=b"MZ" + bytes(600), shift=602), "Windows program"),
     "a program before, told": (made(ONE, before=b"MZ" + bytes(600)), "Windows program"),
