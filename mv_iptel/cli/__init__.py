@@ -17,8 +17,8 @@ WHERE = {
     "status": "seeing", "watch": "seeing", "why": "seeing", "phones": "phones", "slots": "seeing",
     "reload": "seeing", "backups": "backups",
     "lint": "lint", "params": "params", "explain": "explain", "settings-diff": "settings_diff",
-    "rollout": "rollout",
-    "settings": "settings", "sim": "sim",
+    "firmware": "firmware", "rollout": "rollout",
+    "settings": "settings", "sim": "sim", "central": "central",
 }  # fmt: skip
 
 

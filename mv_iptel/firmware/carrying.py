@@ -93,9 +93,8 @@ class _Work:
             return
         edited = one.role in EDITED
         give(self.releases, one.after, aside, link=not edited)
-        if edited:
-            if hasattr(os, "chmod"):
-                os.chmod(aside, MODE)
+        if edited or aside.stat().st_nlink == 1:  # a copy, and not a link
+            os.chmod(aside, MODE)
             own_like(aside, os.stat(path.parent))  # type: ignore[arg-type]
             os.utime(aside, (self.journal.time, self.journal.time))
         self.ready[one.path] = aside

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mv_iptel import linted
 from mv_iptel.config import Config
-from mv_iptel.firmware.mapping import roots
+from mv_iptel.firmware.placing import directories
 from mv_iptel.history.kinds import may_be_script
 from mv_iptel.inventory import Reader
 from mv_iptel.phones.differences import Change, Trouble
@@ -75,7 +75,7 @@ class Planned:
 
 def served(config: Config, changed: Changed) -> Served:
     """What the servers give, once these changes are made."""
-    places = roots(config)
+    places = directories(config)
     folder: dict[str, Folder] = {name: Planned(path, _within(path, changed)) for name, path in places.items()}
     secure = () if places["HTTPSdata"] == places["HTTPdata"] else (folder["HTTPSdata"],)
     fallback = (folder["HTTPdata"],) if config.https.https_fallback or not secure else ()
@@ -191,9 +191,10 @@ def names_of_scripts(config: Config, changed: Changed) -> Callable[[str], str]:
     """
     words: dict[str, str] = {}
     seen: set[str] = set()
-    for place, root in roots(config).items():
-        folder = Planned(root, _within(root, changed))
-        for name in folder.names():
+    for place, root in directories(config).items():
+        inside = _within(root, changed)
+        folder = Planned(root, inside)
+        for name in (*_beneath(root), *(spelled for spelled, _ in inside.values())):
             path = os.path.realpath(root / name)
             if path in seen or not may_be_script(name):
                 continue
@@ -211,6 +212,14 @@ def names_of_scripts(config: Config, changed: Changed) -> Callable[[str], str]:
         return words.get(name.rpartition("/")[2].casefold()) or words.get(match[1].casefold(), "")
 
     return who_names
+
+
+def _beneath(root: Path) -> Iterable[str]:
+    """Every file of a directory: phones may be sent to folders in it."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = [one for one in folders if not one.startswith(".") and one.casefold() != "archive"]
+        inner = os.path.relpath(folder, root).replace(os.sep, "/")
+        yield from (name if inner == "." else f"{inner}/{name}" for name in names)
 
 
 def asked_lately(config: Config, now: float) -> dict[str, float]:

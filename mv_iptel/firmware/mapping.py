@@ -6,21 +6,12 @@ import os
 from pathlib import Path
 
 from mv_iptel.config import Config
+from mv_iptel.firmware.placing import directories
 from mv_iptel.library.names import clean, forbidden
 
 
 class Unusable(ValueError):
     """A name that nothing is published under; the text says why."""
-
-
-def roots(config: Config) -> dict[str, Path]:
-    """The directory of each place, as it is configured."""
-    return {
-        "TFTPdata": config.tftp.tftp_dir,
-        "HTTPdata": config.http.http_dir,
-        "HTTPSdata": config.https.https_dir,
-        "FTPdata": config.ftp.ftp_dir,
-    }
 
 
 def spelled(root: Path, name: str) -> str:
@@ -41,7 +32,7 @@ def spelled(root: Path, name: str) -> str:
 
 def path_of(config: Config, place: str, name: str) -> Path:
     """Where this file is, or would be. A link may lead into a data directory only. Raises Unusable."""
-    known = roots(config)
+    known = directories(config)
     if place not in known:
         raise Unusable(f"{place} is no place for files")
     told, wrong = clean(os.fsencode(name))

@@ -15,8 +15,9 @@ from mv_iptel.firmware.carrying import EDITED, state_of
 from mv_iptel.firmware.foreseeing import Loss
 from mv_iptel.firmware.generations import Entry, Generation
 from mv_iptel.firmware.keeping import hash_of, keep_bytes
-from mv_iptel.firmware.mapping import Unusable, path_of, roots, spelled
+from mv_iptel.firmware.mapping import Unusable, path_of, spelled
 from mv_iptel.firmware.merging import merge
+from mv_iptel.firmware.placing import directories
 from mv_iptel.firmware.releases import File, Release, Releases
 from mv_iptel.home import shipped
 from mv_iptel.userdata.disk import NotAFile
@@ -124,7 +125,7 @@ class _Planner:
             return
         before = self._hash(path) if state else ""
         now = self.generation.entry(file.place, file.name)
-        name = spelled(roots(self.config)[file.place], file.name)
+        name = spelled(directories(self.config)[file.place], file.name)
         entry = Entry(file.place, name, file.size, file.sha256, file.role, made.release.id)
         if ring and before not in ("", file.sha256):
             item = Item("kept", file, str(path), before, now)

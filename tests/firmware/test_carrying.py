@@ -9,7 +9,39 @@ import sys
 
 import pytest
 
+from tests.firmware.site import Site, script
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
+
+
+def test_each_step_is_on_the_disk_before_the_next(tmp_path, monkeypatch):
+    """When the power goes a script must not be there without what it names."""
+    site = Site(tmp_path)
+    app = "HTTPdata/a.tar"
+    ident = site.add("one", {app: b"a", "HTTPdata/96x1Hupgrade.txt": script("a.tar"),
+                             "HTTPdata/46xxsettings.txt": b""})  # fmt: skip
+    told: list[str] = []
+    replace, fsync, home = os.replace, os.fsync, str(site.home.http_data)
+
+    def renamed(source, target, **more):
+        told.append(f"rename {os.path.relpath(target, tmp_path)}")
+        return replace(source, target, **more)
+
+    def synced(fd):
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        told.append("sync" if path == home else f"sync {os.path.relpath(path, tmp_path)}")
+        return fsync(fd)
+
+    monkeypatch.setattr(os, "replace", renamed)
+    monkeypatch.setattr(os, "fsync", synced)
+    site.publisher.publish(ident)
+    at = {word: told.index(f"rename MV_IPTel/{word}") for word in (
+        "var/releases/journal.json", f"data/{app}", "data/HTTPdata/96x1Hupgrade.txt",
+        "var/releases/generation.json")}  # fmt: skip
+    first, binary, last, record = at.values()
+    assert first < binary < last < record
+    assert "sync MV_IPTel/var/releases" in told[first:binary], "the intention lasts before anything is done"
+    assert "sync" in told[binary:last] and "sync" in told[last:record]
 
 
 def run(scenario: str, folder: str, kills: int, *more: str) -> list[dict]:

@@ -1,0 +1,358 @@
+"""The command `firmware`: releases from the zip to the phones, and back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from mv_iptel.cli.asking import Refused, Unreachable, get, installed, post
+from mv_iptel.cli.firmware_views import as_dict, show_list, show_plan, show_release, show_verified
+from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, print_json
+from mv_iptel.config import Config
+from mv_iptel.events import Event
+from mv_iptel.firmware import intake
+from mv_iptel.firmware.carrying import Step
+from mv_iptel.firmware.planning import Plan, plan
+from mv_iptel.firmware.publishing import Done, Held, Publisher, reasons
+from mv_iptel.firmware.releases import REFUSED, Release, Releases, named
+from mv_iptel.firmware.verifying import verify
+from mv_iptel.home import Home
+from mv_iptel.journal import plain
+
+
+@click.group()
+def firmware() -> None:
+    """Firmware releases: what is there, publishing it to the phones, and taking it back.
+
+    \b
+    Examples:
+      mv-iptel firmware install 96x1-IPT-H323-R6_8.zip
+      mv-iptel firmware publish 96x1-IPT-H323-R6_8
+      mv-iptel firmware rollback
+      mv-iptel firmware verify
+    """
+
+
+def _choice(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What becomes of scripts that the site has changed, and who is asked."""
+    for option in (
+        click.option("--force", is_flag=True, help="Although lint finds errors in it."),
+        click.option("--yes", is_flag=True, help="Although phones lose firmware or settings; do not ask."),
+        click.option(
+            "--merge", "live", flag_value="merge", help="Carry over what the site put at their top."
+        ),
+        click.option("--replace", "live", flag_value="replace", help="Put the vendor's in their place."),
+        click.option("--keep", "live", flag_value="keep", help="Scripts that the site has changed stay."),
+    ):
+        command = option(command)
+    return command
+
+
+# list
+
+
+@firmware.command(name="list")
+@click.option("--all", "everything", is_flag=True, help="Also what was refused or removed.")
+@common
+def list_releases(home: Home, as_json: bool, everything: bool) -> None:
+    """List the releases, the newest first, and what became of each.
+
+    \b
+    Example:
+      mv-iptel firmware list
+    """
+    config = installed(home)
+    found = Releases(config.home).all()
+    if not everything:
+        found = [one for one in found if one.state not in ("removed", REFUSED)]
+    if as_json:
+        print_json([as_dict(one) for one in found])
+    else:
+        show_list(found, config.home)
+    end(0 if found else NEGATIVE)
+
+
+# show
+
+
+@firmware.command(name="show")
+@click.argument("release")
+@common
+def show_one(home: Home, as_json: bool, release: str) -> None:
+    """Show what is in a release, and what publishing it would do now.
+
+    RELEASE is its id, what stands before the checksum, or the checksum.
+
+    \b
+    Example:
+      mv-iptel firmware show 96x1-IPT-H323-R6_8
+    """
+    config = installed(home)
+    one = _meant(config, release)
+    made = _planned(config, one, "stop") if one.state in ("staged", "ring", "superseded") else None
+    if as_json:
+        print_json({**as_dict(one, files=True), "plan": as_dict(made) if made else None})
+        return
+    show_release(one)
+    if made:
+        show_plan(made)
+
+
+# install
+
+
+@firmware.command(name="install")
+@click.argument("archive", metavar="ZIP|TAR", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--publish", "at_once", is_flag=True, help="Publish it when nothing stands against it.")
+@_choice
+@common
+def install_archive(
+    home: Home, as_json: bool, archive: Path, at_once: bool, live: str | None, yes: bool, force: bool
+) -> None:
+    """Take in a zip or tar of the vendor's, and show what is in it and whom publishing it would touch.
+
+    No phone sees anything of it before it is published: with --publish, or later with `firmware publish`.
+
+    \b
+    Examples:
+      mv-iptel firmware install 96x1-IPT-H323-R6_8.zip
+      mv-iptel firmware install J100-IPT-SIP-R4_1_3.zip --publish --merge
+    """
+    config = installed(home)
+    publisher = _publisher(config, as_json)
+    try:
+        intake.clean(config.home)
+        with _bar(as_json) as bar:
+            one = intake.take(config, archive, "command", lambda at: bar(at.what, at.done, at.total))
+    except OSError as error:
+        end(NEGATIVE, _words(error))
+    if one.state == REFUSED:
+        if as_json:
+            print_json(as_dict(one))
+        end(NEGATIVE, f"{archive.name} is refused: {one.note}")
+    made = _planned(config, one, live or "stop")
+    if not as_json:
+        show_release(one)
+        show_plan(made)
+    if not at_once:
+        _refresh(config, as_json)
+        if as_json:
+            print_json({**as_dict(one, files=True), "plan": as_dict(made)})
+        else:
+            console.print(f"`mv-iptel firmware publish {one.id}` publishes it", style="dim", markup=False)
+        return
+    _publish(config, publisher, one, made, live, yes, force, as_json)
+
+
+# publish
+
+
+@firmware.command(name="publish")
+@click.argument("release")
+@_choice
+@common
+def publish_release(
+    home: Home, as_json: bool, release: str, live: str | None, yes: bool, force: bool
+) -> None:
+    """Publish a release to every phone: binaries first, scripts last, the site's settings never.
+
+    It is held where a script was changed by the site (choose --keep, --replace or --merge), where phones
+    would lose firmware or settings (--yes) and where lint finds errors (--force). To try it on some phones
+    first there is `mv-iptel rollout`.
+
+    \b
+    Examples:
+      mv-iptel firmware publish 96x1-IPT-H323-R6_8
+      mv-iptel firmware publish 96x1-IPT-H323-R6_8 --merge
+    """
+    config = installed(home)
+    publisher = _publisher(config, as_json)
+    one = _meant(config, release)
+    made = _planned(config, one, live or "stop")
+    if not as_json:
+        show_plan(made)
+    _publish(config, publisher, one, made, live, yes, force, as_json)
+
+
+def _publish(
+    config: Config, publisher: Publisher, one: Release, made: Plan, live: str | None, yes: bool, force: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    asks = console.is_terminal and not as_json
+    if made.losses and not yes and asks and not reasons(made, True, force):
+        yes = click.confirm("Publish it all the same?")
+    _did(
+        config, as_json, f"{one.id} is published",
+        lambda step: publisher.publish(one.id, live or "stop", losses=yes, force=force, step=step),
+    )  # fmt: skip
+
+
+# rollback
+
+
+@firmware.command(name="rollback")
+@click.argument("release", required=False)
+@click.option("--keep", "live", flag_value="keep", help="Scripts that the site has changed since stay.")
+@click.option(
+    "--replace", "live", flag_value="replace", help="Replace them too; they are kept in the history."
+)
+@common
+def roll_back(home: Home, as_json: bool, release: str | None, live: str | None) -> None:
+    """Serve again what a release replaced: the one published last, or the one named.
+
+    Firmware that a script still names, or that a phone asked for within 14 days, stays.
+
+    \b
+    Examples:
+      mv-iptel firmware rollback
+      mv-iptel firmware rollback 96x1-IPT-H323-R6_8
+    """
+    config = installed(home)
+    publisher = _publisher(config, as_json)
+    ident = _meant(config, release).id if release else None
+    _did(config, as_json, "taken back: ", lambda _: publisher.rollback(ident, live or "stop"))
+
+
+# remove
+
+
+@firmware.command(name="remove")
+@click.argument("release")
+@common
+def remove_release(home: Home, as_json: bool, release: str) -> None:
+    """Remove a release that is not published: what only it has goes, from what is served and from the disk.
+
+    Refused while a served script names a file of it, or a phone asked for one within 14 days.
+
+    \b
+    Example:
+      mv-iptel firmware remove 96x1-IPT-H323-R6_6
+    """
+    config = installed(home)
+    publisher = _publisher(config, as_json)
+    one = _meant(config, release)
+    _did(config, as_json, f"{one.id} is removed", lambda _: publisher.remove(one.id))
+
+
+# verify
+
+
+@firmware.command(name="verify")
+@common
+def verify_published(home: Home, as_json: bool) -> None:
+    """Read everything that is published again, and name what is not as it was.
+
+    Ends with 1 where a file is missing or was changed behind our back. Settings are the site's own: they are
+    told, and no fault.
+
+    \b
+    Example:
+      mv-iptel firmware verify
+    """
+    config = installed(home)
+    try:
+        with _bar(as_json) as bar:
+            found = verify(config, lambda done, total: bar("reading", done, total))
+    except OSError as error:
+        end(NEGATIVE, _words(error))
+    if as_json:
+        print_json({**found._asdict(), "found": [one._asdict() for one in found.found]})
+    else:
+        show_verified(found)
+    end(0 if found.sound else NEGATIVE)
+
+
+# What they share.
+
+
+def _meant(config: Config, text: str) -> Release:
+    found = named(Releases(config.home).all(), text)
+    if not found:
+        end(NEGATIVE, f"there is no release {plain(text)}; `mv-iptel firmware list` shows all")
+    if len(found) > 1:
+        names = ", ".join(one.id for one in found)
+        end(USAGE, f"{plain(text)} may be {names}; name one by its whole id")
+    return found[0]
+
+
+def _publisher(config: Config, as_json: bool) -> Publisher:
+    """One that says what happens; what a crash left is finished or undone before anything else."""
+
+    def tell(event: Event) -> None:
+        if not as_json and getattr(event, "kind", "") in ("firmware-recovered", "firmware-fault"):
+            errors.print(plain(getattr(event, "text", ""), 1000), style="yellow", markup=False)
+
+    publisher = Publisher(config, tell)
+    try:
+        publisher.recover()
+    except (OSError, ValueError) as error:
+        end(NEGATIVE, f"what a crash left could not be finished: {_words(error)}")
+    return publisher
+
+
+def _planned(config: Config, one: Release, live: str) -> Plan:
+    try:
+        return plan(config, one, live)
+    except OSError as error:
+        end(NEGATIVE, f"{one.id} cannot be looked at: {_words(error)}")
+
+
+def _did(config: Config, as_json: bool, text: str, work: Callable[[Step], Done | Held]) -> None:
+    try:
+        with _bar(as_json) as bar:
+            done = work(lambda count, total: bar("publishing", count, total))
+    except (OSError, ValueError) as error:
+        end(NEGATIVE, f"nothing was changed: {_words(error)}")
+    if isinstance(done, Held):
+        if as_json:
+            print_json({"done": False, "why": list(done.why)})
+            end(NEGATIVE)
+        end(NEGATIVE, "Nothing was changed:\n" + "\n".join(f"  {one}" for one in done.why))
+    _refresh(config, as_json)
+    if as_json:
+        told = {"done": True, "generation": done.generation, "changed": done.changed, "left": list(done.left)}
+        print_json({**as_dict(done.release), **told})
+        return
+    text += done.release.id if text.endswith(" ") else ""
+    console.print(f"{text}; {done.changed:,} files changed", style="green", markup=False)
+    for one in done.left:
+        console.print(f"  {plain(one, 300)}", style="dim", markup=False)
+
+
+def _refresh(config: Config, as_json: bool) -> None:
+    """Tell a running server; without one there is nobody to tell."""
+    try:
+        get(config, "/slots")
+        with contextlib.suppress(SystemExit):  # who may not read the token was told so; the work is done
+            post(config, "/control/refresh")
+    except Unreachable:
+        pass
+    except Refused as error:
+        if not as_json:
+            console.print(f"the running server was not told: {error}", style="yellow", markup=False)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return ": ".join(filter(None, (str(error.filename or ""), error.strerror or str(error))))
+    return str(error)
+
+
+@contextlib.contextmanager
+def _bar(as_json: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar, on terminals."""
+    if as_json or not console.is_terminal:
+        yield lambda *_: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)
+
+
+commands: list[click.Command] = [firmware]
