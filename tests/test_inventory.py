@@ -269,9 +269,15 @@ def boots(seen, tmp_path):
         for name, content in names.items():
             (tmp_path / name).write_bytes(content)
         for after, name, *changes in requests:
-            fields = {"mac": MAC, "model": "9640", "identified": "recent", **who}
+            fields = {
+                "mac": MAC,
+                "model": "9640",
+                "identified": "recent",
+                "file": str(tmp_path / name),
+                **who,
+            }
             fields |= changes[0] if changes else {}
-            seen(finished(next(numbers), after, name=name, file=str(tmp_path / name), **fields))
+            seen(finished(next(numbers), after, name=name, **fields))
             seen.inventory.tick(seen.now)
 
     return play
@@ -333,6 +339,15 @@ GET 46xxsettings.txt
 """
 
 
+def test_the_rings_script_counts_under_its_own_name(seen, boots, tmp_path):
+    """The script that asks for the group still orders the old firmware: it is not what this phone runs."""
+    ring = tmp_path / "content"
+    ring.write_bytes(SCRIPT.replace(b"S9640_3_3.bin", b"S9640_3_4.bin"))
+    asked = (1, "mvr-0123abcd-96xxupgrade.txt", {"file": str(ring)})
+    boots((0, "96xxupgrade.txt"), asked, (2, "46xxsettings.txt"))
+    assert runs(seen, 300) == ("S9640_3_4.bin", "script")
+
+
 def test_an_order_that_depends_on_what_nobody_knows_proves_nothing(seen, boots):
     boots((0, "46xxupgrade.scr"), (1, "46xxsettings.txt"), script=GROUPS, model="4621SW")
     assert runs(seen) == ("", "")
@@ -354,6 +369,14 @@ def test_a_script_that_tests_the_mac_is_evaluated_for_each_phone(tmp_path):
     assert orders.of(str(script), script.name, "9640", MAC)[0] == {"new.bin": "new.bin"}
     assert orders.of(str(tmp_path / "gone"), "96xxupgrade.txt", "9640", MAC) == ({}, True)
     assert orders.of(str(script), script.name, "toaster", MAC) == ({}, True)
+
+
+def test_two_files_in_turn_are_a_loop_too(seen, boots):
+    """A boot file and a program, each of them loaded again and again."""
+    turn = ((0, "46xxupgrade.scr"), (5, "old.bin"), (20, "46xxupgrade.scr"), (25, "new.bin"))
+    steps = [(60 * number + after, name) for number in range(3) for after, name in turn]
+    boots(*steps, script=GROUPS, model="4621SW")
+    assert [one.kind for one in seen.said if one.kind == "boot-loop"]
 
 
 def test_three_downloads_within_30_minutes_are_a_boot_loop_told_once(seen, boots):

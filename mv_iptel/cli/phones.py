@@ -19,7 +19,13 @@ from mv_iptel.home import Home
 from mv_iptel.inventory import Reader
 from mv_iptel.inventory.reader import SORTS
 from mv_iptel.journal import plain
+from mv_iptel.rollout import plans
 from mv_iptel.status.words import REASONS, SOURCES, mac, many, size, span
+
+FATES = {
+    plans.REACHED: "has the new script", plans.LOADED: "loaded the new firmware", plans.RUNS: "runs it",
+    plans.FAILED: "failed", plans.LOOPS: "in a boot loop",
+}  # fmt: skip
 
 
 @click.group()
@@ -102,20 +108,27 @@ def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
     notices = reader.notices(10, peers)
     reader.close()
     kept = rows_of(config, (phone["ext"],)) if phone and re.fullmatch(r"[0-9]{1,20}", phone["ext"]) else []
+    ring = plans.met_at(home, phone["key"]) if phone else None
     scripts = leads.Leads(config)
     for row in timeline:
         if row["reason"] == "no-file" and row["op"] == "read":
             row["sent_by"] = scripts.line(row["name"], phone)
     if as_json:
         print_json(
-            {**(phone or {"address": who}), "userdata": kept, "timeline": timeline, "notices": notices}
+            {
+                **(phone or {"address": who}),
+                "userdata": kept,
+                "rollout": _in_ring(*ring) if ring else None,
+                "timeline": timeline,
+                "notices": notices,
+            }
         )
         return
     if phone is None:
         text = f"{plain(who)} is no known phone: it showed no MAC and got no file"
         console.print(text, style="bold", markup=False)
     else:
-        _show_phone(phone, kept)
+        _show_phone(phone, kept, ring)
     if timeline:
         console.print("\nTime line", style="bold")
         for row in timeline:
@@ -136,7 +149,14 @@ def show_phone(home: Home, as_json: bool, who: str, last: int) -> None:
                       markup=False)  # fmt: skip
 
 
-def _show_phone(phone: dict[str, Any], kept: list[dict[str, Any]]) -> None:
+def _in_ring(rollout: plans.Rollout, met: plans.Met) -> dict[str, Any]:
+    return {"release": rollout.release, "state": rollout.state, "stage": met.stage + 1, "fate": met.fate,
+            "detail": met.detail, "since": moment(met.time), "counts": met.counts}  # fmt: skip
+
+
+def _show_phone(
+    phone: dict[str, Any], kept: list[dict[str, Any]], ring: tuple[plans.Rollout, plans.Met] | None
+) -> None:
     name = " ".join(filter(None, (phone["model"], mac(phone["mac"]) or phone["address"])))
     console.print(plain(name), style="bold", markup=False)
     labels = {"mac": "MAC", "ext": "extension", "model": "model"}
@@ -153,6 +173,11 @@ def _show_phone(phone: dict[str, Any], kept: list[dict[str, Any]]) -> None:
     for one in earlier[:5]:
         console.print(f"  {'ran':<13} {plain(one['version']):<22} {day(one['first_seen'])} to "
                       f"{day(one['last_seen'])}", markup=False)  # fmt: skip
+    if ring:
+        rollout, met = ring
+        fate = f"{FATES[met.fate]}, {plain(met.detail)}".rstrip(", ")
+        text = f"{rollout.release} ({rollout.state}), stage {met.stage + 1}: {fate}"
+        console.print(f"  {'roll-out':<13} {text}", markup=False)
     console.print(f"  {'seen':<13} {day(phone['first_seen'])} to {day(phone['last_seen'])}", markup=False)
     sums = f"{phone['requests']:,}, {phone['refused']:,} refused, {phone['failed']:,} broken off"
     console.print(f"  {'requests':<13} {sums}, {size(phone['bytes'])} sent", markup=False)

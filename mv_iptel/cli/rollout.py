@@ -11,15 +11,11 @@ import click
 
 from mv_iptel.cli.asking import Refused as NotDone
 from mv_iptel.cli.asking import Unreachable, get, installed, post
-from mv_iptel.cli.forms import Columns, day, moment
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
 from mv_iptel.config import Config
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
-from mv_iptel.status.words import mac, many, size, span
-
-SHOWN = 20  # phones that status names, unless --all
-STYLES = {"running": "green", "done": "green", "paused": "yellow", "aborted": "yellow", "halted": "bold red"}
+from mv_iptel.status.words import many
 
 
 @click.group()
@@ -87,12 +83,12 @@ def plan_rollout(
     Nothing is changed. Phones are those of the inventory; a group is known to the phone alone, so phones that
     may be in it are counted apart. Ends with 1 if something stands against it.
     """
+    from mv_iptel.cli import rollout_views as views
     from mv_iptel.firmware import foreseeing
     from mv_iptel.firmware.publishing import reasons
     from mv_iptel.firmware.releases import Releases
     from mv_iptel.inventory import Reader
     from mv_iptel.rollout.estimating import ahead
-    from mv_iptel.rollout.steering import scripts_of
 
     config = installed(home)
     chosen = _stages(to, models, groups, stages)
@@ -103,48 +99,11 @@ def plan_rollout(
     rows, scripts = reader.phones(limit=1_000_000), reader.upgrade_scripts()
     reader.close()
     parts = ahead(chosen, new, made.release, rows, scripts, bandwidth * 1e6)
-    names = sorted({name for named in scripts_of(made).values() for name in named})
     if as_json:
-        print_json({
-            "release": made.release.id, "scripts": names, "against": why,
-            "losses": [one._asdict() for one in made.losses],
-            "stages": [
-                {"who": part.stage.words() if part.stage else "everybody else", "phones": part.phones,
-                 "asked": part.asked, "bytes": part.octets, "seconds": round(part.seconds, 1),
-                 "models": [load._asdict() for load in part.loads]}
-                for part in parts
-            ],
-        })  # fmt: skip
-        end(NEGATIVE if why or made.losses else 0)
-    console.print(f"{made.release.id} brings {', '.join(map(plain, names)) or 'no new script'}", markup=False)
-    table = Columns("stage", "who", ">phones", ">may be", ">each", ">together", ">takes")
-    for number, part in enumerate(parts, 1):
-        who = part.stage.words() if part.stage else "everybody else: it is published"
-        table.add_row(
-            str(number), who, str(part.phones), str(part.asked) if part.asked else "",
-            _each(part), size(part.octets), _takes(part.seconds),
-        )  # fmt: skip
-    table.show()
-    told = "times suppose that all of a stage load at once, and that all who may be in it are"
-    console.print(f"{told}; at {bandwidth:g} Mbit/s", style="dim", markup=False)
-    for one in made.losses:
-        known = many(one.phones, "phone") if one.phones else "none seen"
-        console.print(
-            f"comes off worse: {plain(one.who)} ({known}): {plain(one.text)}", style="red", markup=False
-        )
-    _against(why)
+        print_json(views.plan(made, parts, why))
+    else:
+        views.show_plan(made, parts, why, bandwidth)
     end(NEGATIVE if why or made.losses else 0)
-
-
-def _each(part: Any) -> str:
-    sizes = sorted({load.octets for load in part.loads if load.octets})
-    if not sizes:
-        return ""
-    return size(sizes[0]) if len(sizes) == 1 else f"{size(sizes[0])} to {size(sizes[-1])}"
-
-
-def _takes(seconds: float) -> str:
-    return span(seconds) if seconds >= 1 else "below 1 s"
 
 
 # start
@@ -302,54 +261,19 @@ def status_rollout(home: Home, as_json: bool, everyone: bool) -> None:
 
     Ends with 0 if it runs or is done, with 1 if it halted, is paused or aborted, or if there is none.
     """
-    from mv_iptel.rollout import judging, plans
+    from mv_iptel.cli import rollout_views as views
+    from mv_iptel.rollout import plans
 
     installed(home)
     found = plans.load(home)
     if found is None:
         end(NEGATIVE, "no roll-out was ever begun")
     met = plans.read(plans.log_of(home, found.run))
-    counted = judging.counts(met.values())
-    well = found.state in (plans.RUNNING, plans.DONE)
     if as_json:
-        print_json({
-            **_told(found), **counted._asdict(),
-            "by_stage": [judging.counts(met.values(), stage)._asdict() for stage in range(len(found.stages))],
-            "phones": [{**one._asdict(), "stage": one.stage + 1, "time": moment(one.time)}
-                       for one in sorted(met.values())],
-        })  # fmt: skip
-        end(0 if well else NEGATIVE)
-    console.print(f"{found.release} is {found.state}", style=STYLES[found.state], markup=False)
-    if found.note:
-        console.print(f"  {plain(found.note)}", style=STYLES[found.state], markup=False)
-    console.print(f"  begun {day(found.began)}, {found.state} since {day(found.changed)}", style="dim")
-    table = Columns("stage", "who", ">run it", ">loaded", ">reached", ">failed", ">loop", ">unknown", "")
-    for number, stage in enumerate(found.stages):
-        one = judging.counts(met.values(), number)
-        now = "now" if number == found.stage and found.state not in plans.OVER else ""
-        cells = (str(part) if part else "" for part in
-                 (one.runs, one.loaded, one.reached, one.failed, one.loops, one.unknown))  # fmt: skip
-        table.add_row(str(number + 1), stage.words(), *cells, now)
-    table.show()
-    _name(met.values(), everyone)
-    if counted.unknown:
-        text = "unknown: their model or their address is not theirs alone; they count neither way"
-        console.print(text, style="dim", markup=False)
-    end(0 if well else NEGATIVE)
-
-
-def _name(met: Iterable[Any], everyone: bool) -> None:
-    from mv_iptel.rollout.plans import FAILED, LOOPS
-
-    phones = [one for one in met if everyone or (one.fate in (FAILED, LOOPS) and one.counts)]
-    phones.sort(key=lambda one: -one.time)
-    for one in phones[: None if everyone else SHOWN]:
-        who = " ".join(plain(part) for part in (one.model, mac(one.mac), one.address) if part)
-        style = "red" if one.fate in (FAILED, LOOPS) else ""
-        console.print(f"  {day(one.time)}  {who}: {plain(one.fate)}, {plain(one.detail)}".rstrip(", "),
-                      style=style, markup=False)  # fmt: skip
-    if len(phones) > SHOWN and not everyone:
-        console.print(f"  and {len(phones) - SHOWN} more; --all names them", style="dim", markup=False)
+        print_json(views.status(found, met))
+    else:
+        views.show_status(found, met, everyone)
+    end(0 if found.state in (plans.RUNNING, plans.DONE) else NEGATIVE)
 
 
 # What they share.
@@ -395,6 +319,7 @@ def _publisher(config: Config) -> Any:
 
 def _did(config: Config, as_json: bool, work: Callable[[], Any], done: str) -> None:
     """Do it, tell the running server, and say what is now."""
+    from mv_iptel.cli import rollout_views as views
     from mv_iptel.rollout.steering import Refused
 
     try:
@@ -402,11 +327,11 @@ def _did(config: Config, as_json: bool, work: Callable[[], Any], done: str) -> N
     except OSError as error:
         end(NEGATIVE, f"it was not done: {error}")
     if isinstance(found, Refused):
-        _against(found.text.split("; "))
+        views.against(found.text.split("; "))
         end(NEGATIVE, "nothing was changed")
     _tell(config)
     if as_json:
-        print_json(_told(found))
+        print_json(views.told(found))
         return
     what = "is published to every phone" if found.state == "done" else done
     console.print(f"the roll-out of {found.release} {what}", style="green", markup=False)
@@ -414,19 +339,6 @@ def _did(config: Config, as_json: bool, work: Callable[[], Any], done: str) -> N
         stage = found.stages[found.stage]
         text = f"stage {found.stage + 1} of {len(found.stages)}: {stage.words()}; phones come in as they boot"
         console.print(f"  {text}", markup=False)
-
-
-def _against(why: Iterable[str]) -> None:
-    for one in why:
-        console.print(f"against it: {plain(one, 500)}", style="red", markup=False)
-
-
-def _told(found: Any) -> dict[str, Any]:
-    return {
-        "release": found.release, "run": found.run, "state": found.state, "stage": found.stage + 1,
-        "stages": [stage.words() for stage in found.stages], "began": moment(found.began),
-        "changed": moment(found.changed), "note": found.note,
-    }  # fmt: skip
 
 
 def _tell(config: Config) -> None:

@@ -159,6 +159,15 @@ def read(log: Path) -> dict[str, Met]:
     return met
 
 
+def met_at(home: Home, key: str) -> tuple[Rollout, Met] | None:
+    """The roll-out that is under way and what became of this phone in it; None if it has not come in."""
+    found = load(home)
+    if found is None or found.state in OVER:
+        return None
+    met = read(log_of(home, found.run)).get(key)
+    return None if met is None else (found, met)
+
+
 def _halt(log: Path) -> Halt | None:
     """The last one that was written down: fifty thousand phones are not looked at for it."""
     halt = None

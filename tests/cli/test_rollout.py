@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from mv_iptel.cli import group
 from mv_iptel.cli.rollout import rollout
 from mv_iptel.firmware.releases import Releases
 from mv_iptel.home import Home
@@ -163,3 +164,19 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(site):
     found = replace(plans.load(site), state="paused", note="\x1b[31mred")
     plans.save(site, found)
     assert "\x1b[31m" not in run(site, "status", code=1)
+
+
+def test_phones_show_tells_the_ring(site):
+    def shown(*more: str) -> str:
+        done = CliRunner().invoke(group, ["phones", "show", PHONE.mac, "--home", str(site.root), *more])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "roll-out" not in shown() and json.loads(shown("--json"))["rollout"] is None
+    begun = begin(site)
+    Log(plans.log_of(site, begun["run"])).write([PHONE])
+    assert f"{ID} (running), stage 1: in a boot loop, it loaded it thrice" in shown()
+    told = json.loads(shown("--json"))["rollout"]
+    assert (told["release"], told["stage"], told["fate"]) == (ID, 1, "loops")
+    run(site, "abort", "--yes")
+    assert "roll-out" not in shown()

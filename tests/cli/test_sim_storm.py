@@ -25,6 +25,8 @@ USAGE = {
     "mix of nothing": ("--mix", "tftp=0"),
     "size without a first download": ("--size", "100", "--dry", "."),
     "backups to a server elsewhere": ("--backups", "--server", "192.0.2.1", "--mix", "tftp=1"),
+    "a group that is none": ("--groups", "1000=5"),
+    "groups without share": ("--groups", "5"),
     "a curve that is none": ("--curve", "z"),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mv_iptel.library import contents
-from mv_iptel.library.contents import SMALL, Contents, key_of
+from mv_iptel.library.contents import SMALL, Body, Contents, key_of
 
 
 def add(made, path):
@@ -79,3 +79,13 @@ def test_a_deleted_file_gives_its_place_on_the_disk_back(tmp_path):
     assert old.fd == -1 and used.fd >= 0 and used.fresh()
     used.close()
     assert used.fd == -1
+
+
+def test_a_body_that_lies_nowhere():
+    one, other = (Body.made(text, "a.txt", "/there", 5.0) for text in (b"one", b"two"))
+    assert (one.data, one.size, one.mtime, one.path) == (b"one", 3, 5.0, "/there")
+    assert one.key != other.key and one.etag != other.etag and len(one.etag) == 10
+    assert one.key == Body.made(b"one", "a.txt", "/there", 5.0).key
+    with one:
+        pass
+    assert one.fresh() and one.share()

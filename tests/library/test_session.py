@@ -14,6 +14,7 @@ from mv_iptel.config import defaults
 from mv_iptel.events import Finished, Notice, Stream
 from mv_iptel.home import CHECK_FILE, Home
 from mv_iptel.library import Client, Library, Reason, Refuse, Request, Serve
+from mv_iptel.library.contents import Body
 
 
 class Clock:
@@ -284,3 +285,41 @@ def test_one_turn_looks_at_the_disk_once_and_the_next_one_sees_every_edit(site):
         if turn % 2:
             assert first.body.data == second.body.data == f"edit {turn}".encode()
         assert isinstance(session.ask(request), Serve) == bool(turn % 2)  # no turn: looks anew
+
+
+class Lending:
+    """Gives one address another body, another one a file under another name."""
+
+    def instead(self, address, phone, folder, name, live):
+        if address == "10.0.0.1" and name == "46xxsettings.txt":
+            return Body.made(b"other", name, "/elsewhere", 1.0), "because of the address"
+        if address == "10.0.0.2" and name == "lent.txt":
+            return "46xxsettings.txt", "under its real name"
+        return None
+
+
+def test_what_is_served_instead(site):
+    site.library.overlay = Lending()
+    assert data(site.ask("10.0.0.1", b"46xxsettings.txt")) == b"other"
+    assert data(site.ask("10.0.0.1", b"46xxsettings.txt", "https")) == b"other"
+    assert data(site.ask("10.0.0.2", b"46xxsettings.txt")) == b"http"
+    lent = site.ask("10.0.0.2", b"lent.txt")
+    assert data(lent) == b"http" and lent.detail == "under its real name" and lent.name == "lent.txt"
+    assert site.ask("10.0.0.3", b"lent.txt").reason is Reason.NO_FILE
+    told = site.library.why(Client("10.0.0.1", 1, "http", "http:1"), Request(b"46xxsettings.txt"))
+    assert [step["result"] for step in told["steps"] if step["step"] == "rollout"] == [
+        "because of the address"
+    ]
+    # Lists come first: who may not download gets nothing lent either.
+    (site.folders["http"] / "HTTP_allow_IP.txt").write_text("10.0.0.2\n")
+    assert site.ask("10.0.0.1", b"46xxsettings.txt").reason is Reason.NOT_LISTED
+    assert data(site.ask("10.0.0.2", b"lent.txt")) == b"http"
+
+
+def test_a_big_file_that_is_not_served_is_given_back(site):
+    (site.folders["http"] / "46xxsettings.txt").write_bytes(b"x" * 100_000)
+    site.library.overlay = Lending()
+    for _ in range(20):
+        assert data(site.ask("10.0.0.1", b"46xxsettings.txt")) == b"other"
+    with site.ask("10.0.0.2", b"46xxsettings.txt").body as body:
+        assert body._users == 2, "one of the library's, one of ours"

@@ -326,3 +326,11 @@ def test_every_field_of_fetched_is_in_the_json(data):
     renamed = {"size": "bytes", "data": None}
     for field in Fetched._fields:
         assert renamed.get(field, field) in (None, *told)
+
+
+def test_firmware_that_does_not_run_is_loaded_again_and_again(data):
+    (data / "96xxupgrade.txt").write_bytes(b"SET APPNAME bad.bin\nGET 46xxsettings.txt\n")
+    (data / "bad.bin").write_bytes(b"bad")
+    report = drive(play(Handset("9640", runs="good.bin"), WEB, rejects={"bad.bin"}), dry(data))
+    assert [line.fetch.name for line in report.requests if line.fetch.kind == "software"] == ["bad.bin"] * 5
+    assert not report.booted.ready and report.booted.handset.runs == "good.bin"

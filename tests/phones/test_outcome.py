@@ -14,7 +14,9 @@ def test_percentiles():
     assert [phone.number for phone in result.failed] == [0]
     figures = result.as_dict()
     assert (figures["phones"], figures["ready"], figures["failed"]) == (101, 100, 1)
-    assert figures["failures"] == [{"address": "a", "model": "9640", "protocol": "tftp", "group": "0", "why": "lost"}]
+    assert figures["failures"] == [
+        {"address": "a", "model": "9640", "protocol": "tftp", "group": "0", "why": "lost"}
+    ]
     assert Result([]).boot_seconds() == {"p50": 0, "p90": 0, "p99": 0, "max": 0}
 
 

@@ -33,6 +33,12 @@ def test_shares_are_exact_and_the_seed_decides_the_order():
     assert Plan(3, {}, {"tftp": 1, "http": 1}).protocols().count("tftp") in (1, 2)
 
 
+def test_groups_have_exact_shares_too():
+    plan = Plan(10, {}, {"http": 1}, groups={"5": 20, "0": 80})
+    assert sorted(plan.group_of_each()) == ["0"] * 8 + ["5"] * 2
+    assert Plan(3, {}, {"http": 1}).group_of_each() == ["0"] * 3
+
+
 def test_descriptors_are_raised_within_what_is_allowed():
     assert raise_descriptors(20_000) > 0
 
@@ -68,6 +74,31 @@ def test_a_storm_over_everything(stand, count):
     assert {event.outcome for event in seen} == {"ok"}
     assert len({phone.address for phone in result.phones}) == phones
     assert plan.protocols() == [phone.protocol for phone in result.phones]
+
+
+def test_phones_in_groups_remember_what_they_run(stand):
+    """Group 5 is sent to firmware that does not run; the others have theirs already."""
+    folder = stand.home.http_data
+    script = folder / "96xxupgrade.txt"
+    good = script.read_bytes()
+    (folder / "bad.bin").write_bytes(b"bad" * 1000)
+    script.write_bytes(
+        b"IF $GROUP SEQ 5 GOTO BAD\nSET APPNAME app.bin\nGOTO END\n# BAD\nSET APPNAME bad.bin\n# END\n"
+        b"GET 46xxsettings.txt\n"
+    )
+    more = {"groups": {"5": 1, "0": 3}, "runs": dict.fromkeys(range(7), "app.bin"), "arrival": 0}
+    try:
+        _, running = storm(stand, 8, {"http": 1}, rejects=frozenset({"bad.bin"}), **more)
+        result = running.run()
+    finally:
+        script.write_bytes(good)
+    looping = [phone for phone in result.phones if phone.group == "5"]
+    assert result.failed == looping and len(looping) == 2
+    assert all("restarted 5 times" in phone.why for phone in looping)
+    assert {phone.runs for phone in result.phones if phone.ready} == {"app.bin"}
+    told = result.as_dict()
+    assert told["by_firmware"]["app.bin"] >= 7 and told["failures"][0]["group"] == "5"
+    assert result.unverified == 8 + 4 * 2, "scripts are not compared, one for each power-on"
 
 
 def test_a_storm_with_losses_asks_again_and_still_gets_every_byte(stand):
