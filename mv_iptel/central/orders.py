@@ -55,7 +55,7 @@ class Order:
     def words(self) -> str:
         """What it is about, in a few words."""
         if self.kind == RESTORE:
-            return f"restore {self.name}" + (f" ({self.version})" if self.version != "current" else "")
+            return f"restore {self.name} as {self.sha256[:8]}"
         if self.kind == BACKUP:
             return f"back up {', '.join(self.names) or 'everything'}"
         return "look for firmware"

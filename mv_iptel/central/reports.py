@@ -71,5 +71,6 @@ def read(home: Home) -> dict[str, dict[str, Any]]:
     """The file; empty where there is none that can be read."""
     with suppress(OSError, ValueError):
         told = json.loads((folder(home) / "seen.json").read_bytes())
-        return {name: row for name, row in told.items() if isinstance(row, dict)}
+        rows = told.items() if isinstance(told, dict) else ()
+        return {name: row for name, row in rows if isinstance(row, dict)}
     return {}

@@ -16,7 +16,7 @@ from mv_iptel.central import authority
 from mv_iptel.central.changes import Changes
 from mv_iptel.central.contents import Contents, none_match
 from mv_iptel.central.enrolling import Enrolling
-from mv_iptel.central.guarding import JSON, Guard, address
+from mv_iptel.central.guarding import JSON, Guard, address, wire
 from mv_iptel.central.limiting import Bucket, quiet
 from mv_iptel.central.listening import Context, Ports
 from mv_iptel.central.manifest import Manifests
@@ -30,6 +30,7 @@ from mv_iptel.events import Notice, Stream
 from mv_iptel.firmware.releases import Releases
 from mv_iptel.http.tls import CertificateError
 from mv_iptel.ports import RETRY
+from mv_iptel.userdata.disk import NotAFile
 
 if TYPE_CHECKING:
     from mv_iptel.config import Config
@@ -72,7 +73,7 @@ class CentralServer:
         self.changes.config = config
         self._runner = web.AppRunner(
             self._app(), access_log=None, handle_signals=False, keepalive_timeout=60, shutdown_timeout=1,
-            handler_cancellation=True,
+            handler_cancellation=True, logger=wire,
         )  # fmt: skip
         await self._runner.setup()
         assert self._runner.server is not None
@@ -252,7 +253,7 @@ class CentralServer:
             raise No(429, "busy", "this branch fetches several contents already", 2)
         try:
             return await self.contents.send(request, path, sha256, branch.name)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotAFile):
             raise No(404, "no-file", "there is no such content; look at the manifest again") from None
 
     async def _since(self, request: web.Request, branch: Branch) -> web.Response:

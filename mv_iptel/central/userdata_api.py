@@ -24,7 +24,7 @@ from mv_iptel.events import Event, Notice
 from mv_iptel.library.answers import Reason, Refuse
 from mv_iptel.library.contents import etag_of
 from mv_iptel.userdata import versions
-from mv_iptel.userdata.disk import look, open_file, refusal
+from mv_iptel.userdata.disk import NotAFile, look, open_file, refusal
 from mv_iptel.userdata.names import Kept, parse
 from mv_iptel.userdata.store import Draft, Origin, Store, Stored
 
@@ -94,7 +94,7 @@ class UserData:
                 data, tag, changed = await asyncio.to_thread(self._current, kept.file)
             else:
                 data, tag, changed = await asyncio.to_thread(self._version, kept.file, version)
-        except (LookupError, FileNotFoundError):
+        except (LookupError, FileNotFoundError, NotAFile):
             raise No(404, "no-file", f"there is no such content of {kept.file}") from None
         headers = {
             "ETag": f'"{tag}"',

@@ -128,6 +128,7 @@ class Office:
 
     def reload(self, **keys: dict[str, Any]) -> None:
         self.config = self.changed(**keys)
+        self.library.reload(self.config)
         self.call(self.server.reload(self.config))
 
     @property
