@@ -34,6 +34,7 @@ _METHODS = {
     98: "ppmd",
 }
 _STORED, _DEFLATED = 0, 8
+_NEWEST = 63  # the version of the format that a reader needs; 20 is usual, 45 is zip64
 _ZIP64, _AES, _NAME = 0x0001, 0x9901, 0x7075
 
 
@@ -143,7 +144,7 @@ class Zip:
         for _ in range(count):
             if at + _CENTRAL.size > len(data) or data[at : at + 4] != b"PK\1\2":
                 raise Refused("its directory is broken")
-            (_, _, _, flags, method, _, _, crc, packed, size, names, extras, comment, disk, _, attributes,
+            (_, _, needs, flags, method, _, _, crc, packed, size, names, extras, comment, disk, _, attributes,
              header) = _CENTRAL.unpack_from(data, at)  # fmt: skip
             at += _CENTRAL.size
             if at + names + extras + comment > len(data):
@@ -156,6 +157,8 @@ class Zip:
             size, packed, header = _widened((size, packed, header), extra.get(_ZIP64), len(wide))
             if disk:
                 raise Refused("it is one part of a zip that was split; join the parts first")
+            if needs & 0xFF > _NEWEST:
+                raise Refused(f"{shown(name)} is packed in a way that is not read here")
             _usual(name, flags, method, extra)
             _regular(name, attributes, size, packed)
             if method == _STORED and size != packed:

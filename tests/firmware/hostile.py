@@ -35,6 +35,7 @@ class Entry:
     attributes: int = 0o100644 << 16
     extra: bytes = b""
     disk: int = 0
+    needs: int = 20
     header: int | None = None  # where the directory says that it begins
     body: bytes | None = None  # the packed octets
     behind: bytes = b""  # after the packed octets
@@ -91,7 +92,7 @@ def made(
         if not one.unlisted:
             known += 1
             listed += struct.pack(
-                "<4sHHHHHHIIIHHHHHII", b"PK\1\2", 0x0314, 20, one.flags, method, 0, 0x5A21, crc, packed, size,
+                "<4sHHHHHHIIIHHHHHII", b"PK\1\2", 0x0314, one.needs, one.flags, method, 0, 0x5A21, crc, packed, size,
                 len(one.name), len(one.extra), 0, one.disk, 0, one.attributes, header,
             ) + one.name + one.extra  # fmt: skip
     out += gap
@@ -225,6 +226,7 @@ ZIPS: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
     "method bzip2": (made(ONE, replace(BIN, method=12, body=bz2.compress(BIN.data))), "bzip2"),
     "method unknown": (made(ONE, replace(BIN, method=77)), "method 77"),
     "patched data": (made(ONE, replace(BIN, flags=0x20)), "not read here"),
+    "from the future": (made(ONE, replace(BIN, needs=99)), "not read here"),
     "reserved flag": (made(ONE, replace(BIN, flags=0x8000)), "not read here"),
     # local header against directory
     "another name": (made(ONE, replace(BIN, local_name=b"two.bin")), "another name"),

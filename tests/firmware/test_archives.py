@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import tarfile
 import zipfile
 from pathlib import Path
@@ -241,3 +242,37 @@ def test_an_archive_that_changes_while_it_is_read(archive, tmp_path):
         with pytest.raises(Refused):
             for _, content in one.unpack(lambda *_: None):
                 list(content)
+
+
+def others_read(data: bytes) -> dict[str, bytes]:
+    """What the standard library finds in it."""
+    if data[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(data)) as one:
+            return {info.filename: one.read(info) for info in one.infolist() if not info.is_dir()}
+    with tarfile.open(fileobj=io.BytesIO(data)) as one:
+        return {info.name.removeprefix("./"): one.extractfile(info).read() for info in one if info.isfile()}
+
+
+def test_damaged_at_random_it_is_refused_or_means_the_same_to_others(archive, tmp_path):
+    chance, taken = random.Random(5), 0
+    for _ in range(600):
+        data = bytearray(chance.choice(list(HONEST.values())))
+        at = chance.randrange(len(data))
+        kind = chance.random()
+        if kind < 0.6:
+            data[at] = chance.choice([0, 255, data[at] ^ (1 << chance.randrange(8))])
+        elif kind < 0.8:
+            del data[at : at + chance.choice([1, 2, 4, 512])]
+        else:
+            data[at:at] = data[: chance.choice([1, 4, 30, 512])]
+        try:
+            found, _ = unpacked(archive(bytes(data)), tmp_path)
+        except Refused:
+            found = None
+        for path in (tmp_path / "in").iterdir():
+            path.unlink()
+        if found is not None:
+            taken += 1
+            theirs = others_read(bytes(data))
+            assert found == {name: theirs.get(name) for name in found}
+    assert taken
