@@ -204,10 +204,8 @@ async def _refusal(answer: aiohttp.ClientResponse) -> Exception:
         word, text = str(told["error"])[:40], str(told["text"])[:300]
     except (ValueError, RecursionError, KeyError, TypeError):
         return Away(f"what answers there is no central server (HTTP {answer.status})")
-    after = answer.headers.get("Retry-After", "")
-    seconds = (
-        min(float(after), SLOWEST_HOLD) if after.isascii() and after.isdigit() and len(after) < 9 else 0.0
-    )
+    after = answer.headers.get("Retry-After", "")[:9]
+    seconds = min(float(after), SLOWEST_HOLD) if after.isascii() and after.isdigit() else 0.0
     return Said(answer.status, printable(word), printable(text), seconds)
 
 
@@ -223,7 +221,8 @@ def words(error: BaseException) -> str:
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {found.verify_message}"
+            found = getattr(found, "certificate_error", found)
+            return f"its certificate is not trusted: {getattr(found, 'verify_message', 'no')}"
         found = found.__cause__ or found.__context__ or getattr(found, "os_error", None)
     inner = getattr(error, "os_error", None) or error
     if isinstance(inner, TimeoutError):
