@@ -26,6 +26,7 @@ from mv_iptel.central.server import CentralServer
 from mv_iptel.config import Config, ConfigError, restart_needed
 from mv_iptel.events import Listener, Notice, Reloaded, Started, Stopped, Stream
 from mv_iptel.firmware.publishing import Publisher
+from mv_iptel.firmware.service import Firmware
 from mv_iptel.ftp.server import Server as FtpServer
 from mv_iptel.history import History
 from mv_iptel.home import write_check_files
@@ -87,6 +88,7 @@ class Daemon:
         self.outbox = Outbox(config, self.stream.publish)
         self.library.backups.store.listeners.append(self.outbox.add)
         self.history = History(config, self.stream.publish)
+        self.firmware = Firmware(config, self.stream.publish)
         self.central = CentralServer(config, self.library, self.stream)
         self.branch = CentralClient(
             config, self.library, lambda config: Publisher(config, self.stream.publish), self.stream,
@@ -131,6 +133,9 @@ class Daemon:
             text = f"the watchdog's file cannot be written ({error.strerror}); make the directory writable"
             self.stream.publish(Notice("check-file", text, source=str(folder)))
         try:
+            if config.file is not None:
+                with _as_user(config.settings.user):
+                    self.firmware.recover()
             self.tftp.start()
             self.ftp.start()
             await self.http.start()
@@ -142,6 +147,7 @@ class Daemon:
             self.branch.start()
             if config.file is not None:  # a folder that is served as it is has no history
                 self.history.start()
+                self.firmware.start()
             watching.start(self._watched())
             self.stream.publish(Started(__version__, str(config.home.root), config.legacy()))
             _notify("READY=1")
@@ -152,6 +158,7 @@ class Daemon:
             watching.stop()
             await asyncio.to_thread(self.history.close)
             await asyncio.to_thread(self.branch.stop)
+            await asyncio.to_thread(self.firmware.stop)
             await self.status.stop()
             stops = [asyncio.to_thread(front.stop, GRACE) for front in (self.tftp, self.ftp)]
             await asyncio.gather(*stops, self.http.stop(GRACE), self.central.stop(GRACE))
@@ -210,6 +217,7 @@ class Daemon:
         self.library.backups.store.refresh()
         self.outbox.refresh()
         self.rolling.refresh()
+        self.firmware.updates.refresh()
         self.central.refresh()
         self.branch.refresh()
         return True
@@ -249,6 +257,7 @@ class Daemon:
         self.outbox.configure(config)
         await asyncio.to_thread(self.branch.reload, config)
         self.history.configure(config)
+        self.firmware.configure(config)
         await self.http.reload(config)
         await self.central.reload(config)
         await self.status.reload(config)
