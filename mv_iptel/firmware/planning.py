@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mv_iptel.config import Config
-from mv_iptel.firmware import foreseeing, generations
+from mv_iptel.firmware import generations
 from mv_iptel.firmware.carrying import EDITED, state_of
 from mv_iptel.firmware.foreseeing import Loss
+from mv_iptel.firmware.foretelling import foretold
 from mv_iptel.firmware.generations import Entry, Generation
 from mv_iptel.firmware.keeping import hash_of, keep_bytes
 from mv_iptel.firmware.mapping import Unusable, path_of, spelled
@@ -77,12 +78,13 @@ class Plan:
 
 
 def plan(
-    config: Config, release: Release, live: str = "stop", ring: bool = False, foresee: bool = True
+    config: Config, release: Release, live: str = "stop", ring: bool = False, apart: bool = False
 ) -> Plan:
     """Find out what publishing this release would do. Raises OSError.
 
     `ring`: only what no phone comes to by itself: everything but scripts, settings and lists; a file that
-    another one lies under stays out. What is merged is kept in the store, nothing else is written.
+    another one lies under stays out. `apart`: what computes for long does so in a process of its own. What is
+    merged is kept in the store, nothing else is written.
     """
     releases = Releases(config.home)
     made = Plan(release)
@@ -91,11 +93,10 @@ def plan(
         if not (ring and file.role in EDITED):
             planner.add(file, ring)
     planner.room()
-    if foresee and not made.problems:
+    if not ring and not made.problems:
         changed = made.changed(releases)
         if changed:
-            made.errors = foreseeing.errors(config, changed)
-            made.losses = [] if ring else foreseeing.losses(config, changed)
+            made.errors, made.losses = foretold(config, changed, apart)
     return made
 
 

@@ -47,12 +47,15 @@ class Held:
 class Publisher:
     """Works on the releases of one home, under their lock; any process may. Faults of the disk are raised.
 
-    `publish` (the argument) is told what happened, as on the stream of events.
+    `publish` (the argument) is told what happened, as on the stream of events. `apart`, for the server: what
+    computes for long does so in a process of its own.
     """
 
     def __init__(
-        self, config: Config, publish: Callable[[Event], None], now: Callable[[], float] = time.time
-    ):
+        self, config: Config, publish: Callable[[Event], None], now: Callable[[], float] = time.time,
+        apart: bool = False,
+    ):  # fmt: skip
+        self._apart = apart
         self.config, self.home = config, config.home
         self._tell, self._now = publish, now
         self.releases = Releases(config.home)
@@ -77,7 +80,7 @@ class Publisher:
                 return Held((f"there is no release {ident}",))
             if release.state not in (releases.STAGED, releases.RING, releases.SUPERSEDED, releases.PUBLISHED):
                 return Held((f"{ident} is {release.state}, and cannot be published",))
-            made = plan(self.config, release, live)
+            made = plan(self.config, release, live, apart=self._apart)
             why = reasons(made, losses, force)
             if why:
                 return self._held(release, why, made)
