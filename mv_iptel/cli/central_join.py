@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from typing import Any
 
@@ -41,7 +42,7 @@ def join(home: Home, as_json: bool, line: tuple[str, ...], secondary: bool) -> N
     from mv_iptel.central.joining import join as enrol
 
     config = installed(home)
-    text = click.get_text_stream("stdin").read(8192) if line == ("-",) else " ".join(line)
+    text = sys.stdin.read(8192) if line == ("-",) else " ".join(line)
     try:
         invite = parse(text)
     except ValueError as error:
