@@ -290,7 +290,7 @@ def _publisher(config: Config, as_json: bool) -> Publisher:
     publisher = Publisher(config, tell)
     try:
         publisher.recover()
-    except (OSError, ValueError) as error:
+    except OSError as error:
         end(NEGATIVE, f"what a crash left could not be finished: {_words(error)}")
     return publisher
 
@@ -306,7 +306,7 @@ def _did(config: Config, as_json: bool, text: str, work: Callable[[Step], Done |
     try:
         with _bar(as_json) as bar:
             done = work(lambda count, total: bar("publishing", count, total))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         end(NEGATIVE, f"nothing was changed: {_words(error)}")
     if isinstance(done, Held):
         if as_json:

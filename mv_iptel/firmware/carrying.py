@@ -37,7 +37,7 @@ def carry(
     """Do what the journal says; gives the paths that somebody else changed, which are left as they are.
 
     `seen` are the states of the live files at the time of the plan; if one is another now nothing is done
-    (Meddled). Raises OSError and ValueError: then it is to be taken back.
+    (Meddled). Raises OSError: then it is to be taken back.
     """
     changes = [one.back() for one in journal.changes] if journal.back else list(journal.changes)
     work = _Work(home, journal, step, len(changes))

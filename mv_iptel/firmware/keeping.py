@@ -90,7 +90,7 @@ def copied(fd: int, target: Path) -> str:
 
 
 def give(releases: Releases, sha256: str, aside: Path, link: bool) -> None:
-    """Put a kept content beside the file that it will replace. Raises OSError; ValueError: it is damaged."""
+    """Put a kept content beside the file that it will replace. Raises OSError, also if it is damaged."""
     content = releases.content(sha256)
     if link:
         try:
@@ -102,7 +102,7 @@ def give(releases: Releases, sha256: str, aside: Path, link: bool) -> None:
     fd = open_file(content)
     try:
         if copied(fd, aside) != sha256:
-            raise ValueError(f"{content} is damaged: it does not hold what its name says")
+            raise OSError(errno.EIO, "is damaged: it does not hold what its name says", os.fspath(content))
     finally:
         os.close(fd)
 

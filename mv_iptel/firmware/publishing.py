@@ -252,7 +252,7 @@ class Publisher:
         what = f"{left.generation.action} of {left.generation.release}"
         try:
             foreign = carry(self.home, left)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             if left.back:
                 raise
             left = replace(left, back=True)

@@ -228,6 +228,19 @@ def test_letter_case_and_links_find_the_file_that_is_there(site):
     assert isinstance(held, Held) and "leads out" in held.why[0] and outside.read_bytes() == b"not ours"
 
 
+def test_a_damaged_content_is_never_served(site):
+    first, second = one(site, 1), one(site, 2)
+    site.publisher.publish(first)
+    before = site.tree()
+    made = next(file for file in site.releases.get(second).files if file.role == "script")
+    content = site.releases.content(made.sha256)
+    content.chmod(0o644)
+    content.write_bytes(content.read_bytes().replace(b"S9608", b"T9608"))
+    with pytest.raises(OSError, match="damaged"):
+        site.publisher.publish(second, losses=True, force=True)
+    assert site.tree() == before and journal.read(site.home) is None
+
+
 def test_a_damaged_journal_is_set_aside_and_told(site):
     journal.path_of(site.home).parent.mkdir(parents=True, exist_ok=True)
     journal.path_of(site.home).write_bytes(b"{")
