@@ -25,9 +25,12 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 def wrong(name: str) -> str:
     """Why a file or folder of this name is not taken, or an empty string. No name ends with a slash here."""
     told = _wrong(name)
-    if not told and not name.isascii() and _wrong(unicodedata.normalize("NFKC", name)):
-        return "a name is another one on some systems"  # full-width dots climb there
-    return told
+    if told or name.isascii():
+        return told
+    plain = unicodedata.normalize("NFKC", name)
+    if _wrong(plain) or plain.count("/") != name.count("/"):  # full-width dots climb on some systems
+        return "a name is another one on some systems"
+    return ""
 
 
 def _wrong(name: str) -> str:
