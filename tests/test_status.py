@@ -503,6 +503,7 @@ CONTROLS = [
     ("/control/phones/00040d112233/forget", 200, None),
     ("/control/phones/00040dffffff/forget", 404, None),
     ("/control/refresh", 200, None),
+    ("/control/seen", 400, None),
     ("/control/backups/x/unpin", 404, None),
     ("/control/backups/4711_96XXdata.txt/unpin", 200, "4711_96xxdata.txt"),
     ("/control/backups/4712_96xxdata.txt/unpin", 404, "4712_96xxdata.txt"),
@@ -540,6 +541,24 @@ def test_a_control_call_without_the_token_does_nothing(site, path, given):
     code, told, _ = site.get(path, method="POST", headers=headers)
     assert code == 401 and told["WWW-Authenticate"] == "Bearer"
     assert site.did == [] and site.inventory.phones()
+
+
+SEEN = [
+    (b'{"phones": [{"address": "192.0.2.44", "model": "1616", "version": "ha1616ua1_3100.bin"}]}', 200, 1),
+    (b'{"phones": []}', 200, 0),
+    (b'{"phones": [{"address": "192.0.2.44", "model": "../x"}]}', 400, 0),
+    (b"[" * 60_000, 400, 0),
+    (b"\xff", 400, 0),
+    (b'{"phones": [' + b" " * (64 << 10), 413, 0),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "phones"), SEEN, ids=lambda one: str(one)[:20])
+def test_what_a_scan_saw(site, body, code, phones):
+    token = {"Authorization": f"Bearer {make_token(site)}"}
+    got, _, told = site.get("/control/seen", method="POST", headers=token, data=body)
+    assert got == code and ("error" in json.loads(told)) == (code != 200)
+    assert [one["runs"] for one in site.inventory.phones()] == ["ha1616ua1_3100.bin"] * phones
 
 
 def make_token(site):

@@ -84,7 +84,7 @@ def _token(config: Config) -> str:
         end(USAGE, f"{config.home.token}: {error.strerror}; run as the server's user or in its group")
 
 
-async def _request(config: Config, method: str, path: str, token: str = "") -> Any:
+async def _request(config: Config, method: str, path: str, token: str = "", body: Any = None) -> Any:
     import aiohttp  # takes long to import, and `why NUMBER` may not need it
 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -92,27 +92,27 @@ async def _request(config: Config, method: str, path: str, token: str = "") -> A
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
-            session.request(method, base(config) + path) as answer,
+            session.request(method, base(config) + path, json=body) as answer,
         ):
             same_home(config, answer.headers)
-            body = await answer.json(content_type=None)
+            told = await answer.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ConnectionError, ValueError):
         raise unreachable(config) from None
-    if answer.status >= 400 and not (isinstance(body, dict) and "ok" in body):
-        text = body.get("error", "") if isinstance(body, dict) else ""
+    if answer.status >= 400 and not (isinstance(told, dict) and "ok" in told):
+        text = told.get("error", "") if isinstance(told, dict) else ""
         raise Refused(answer.status, str(text or f"the server answered {answer.status}"))
-    return body
+    return told
 
 
 def get(config: Config, path: str) -> Any:
     return asyncio.run(_request(config, "GET", path))
 
 
-def post(config: Config, path: str) -> Any:
+def post(config: Config, path: str, body: Any = None) -> Any:
     token = _token(config)
     try:
         get(config, "/slots")  # whose server it is shows before it is told to do anything
-        return asyncio.run(_request(config, "POST", path, token))
+        return asyncio.run(_request(config, "POST", path, token, body))
     except Unreachable as error:
         end(UNREACHABLE, str(error))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from mv_iptel.events import Finished
-from mv_iptel.inventory.evidence import Boot
+from mv_iptel.inventory.evidence import BOOT_SECONDS, Boot
 from mv_iptel.inventory.limits import move
+from mv_iptel.inventory.scanned import MORE, Scanned, owner
 from mv_iptel.inventory.writing import Writing, bounded
 from mv_iptel.library.identity import of_agent
 
@@ -64,7 +66,7 @@ class Phones:
         """Whether `write` has something to do."""
         return bool(self._changed)
 
-    def behind(self, event: Finished) -> Known | None:
+    def behind(self, event: Finished | Scanned) -> Known | None:
         """The phone behind an event, learnt from it; None for a stranger who got nothing.
 
         An address that was only ever refused is in the time line, but is no phone: anybody could fill
@@ -99,6 +101,19 @@ class Phones:
             self._learn(phone, event)
         return phone
 
+    def scanned(self, told: Scanned) -> None:
+        """Take in what a phone answered to a scan."""
+        if not told.mac:
+            self.write()  # what the last requests showed of this address counts
+            told = replace(told, mac=owner(self._database.run, told, TWIN_SECONDS), found=True)
+        if held := self._held.get(told.mac or told.peer):
+            held.told = ()  # also what it says again is news: it is still so
+        phone = self.behind(told)
+        assert phone is not None, "who answers is a phone"
+        for field in MORE:
+            if value := getattr(told, field):
+                self._saying(phone, field, value, "snmp", told.time)
+
     def count(self, phone: Known, event: Finished, many: int, last: float) -> None:
         """Add `many` requests like `event` to the phone's own totals."""
         phone.requests += many
@@ -123,7 +138,11 @@ class Phones:
         return len(found) > 1
 
     def runs(self, phone: Known, version: str, source: str, now: float) -> None:
-        """The phone runs this, and how that is known. What it says itself outweighs what a script orders."""
+        """The phone runs this, and how that is known.
+
+        What it says itself outweighs what a script orders. But what it answered to a scan was true when it
+        was asked: a boot after that is newer.
+        """
         self._database.begin()
         self._database.run(
             "INSERT INTO versions VALUES (?, ?, ?, ?, ?) ON CONFLICT (phone, version, source) "
@@ -132,8 +151,9 @@ class Phones:
         )  # fmt: skip
         self._database.run(
             "UPDATE phones SET runs = ?, runs_source = ?, runs_seen = ? "
-            "WHERE id = ? AND (? != 'script' OR runs_source IN ('', 'script'))",
-            version, source, now, phone.id, source,
+            "WHERE id = ? AND (? != 'script' OR runs_source IN ('', 'script') "
+            "OR (runs_source = 'snmp' AND runs_seen < ?))",
+            version, source, now, phone.id, source, now - BOOT_SECONDS,
         )  # fmt: skip
 
     def drop(self, gone: Iterable[int]) -> None:
@@ -175,7 +195,7 @@ class Phones:
                 phone.proved[one["field"]] = max(phone.proved.get(one["field"], 0.0), one["last_seen"])
         return phone
 
-    def _create(self, key: str, event: Finished) -> Known:
+    def _create(self, key: str, event: Finished | Scanned) -> Known:
         self._database.begin()
         cursor = self._database.run(
             "INSERT INTO phones (key, mac, ext, model, version, address, first_seen, last_seen, requests, "
@@ -201,7 +221,7 @@ class Phones:
             phone.addresses.clear()
         phone.addresses[address] = now
 
-    def _absorb(self, phone: Known, event: Finished) -> None:
+    def _absorb(self, phone: Known, event: Finished | Scanned) -> None:
         """Late identity: what an address did shortly before it showed its MAC was done by this phone."""
         nameless = self._held.pop(event.peer, None)
         if nameless is not None:
@@ -221,13 +241,13 @@ class Phones:
             if "model" in nameless.proved:
                 phone.model = nameless.model
 
-    def _learn(self, phone: Known, event: Finished) -> None:
+    def _learn(self, phone: Known, event: Finished | Scanned) -> None:
         """Write down what this request says of the phone, and who said it."""
         sources = event.identified.split("+") if event.identified else []
         said = of_agent(event.agent) if event.agent else None
         for field, value in (("mac", event.mac), ("ext", event.ext), ("model", event.model),
                              ("version", event.version)):  # fmt: skip
-            if not value:
+            if not value or (field == "mac" and isinstance(event, Scanned) and event.found):
                 continue
             value = bounded(value, 80)
             if said is not None and getattr(said, field) == value:

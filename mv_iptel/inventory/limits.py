@@ -104,6 +104,10 @@ def move(database: sqlite3.Connection, phone: int, to: int) -> None:
         "failed = failed + ?, bytes = bytes + ? WHERE id = ?",
         (row["first_seen"], row["requests"], row["refused"], row["failed"], row["bytes"], to),
     )
+    database.execute(
+        "UPDATE phones SET runs = ?, runs_source = ?, runs_seen = ? WHERE id = ? AND runs_seen < ?",
+        (row["runs"], row["runs_source"], row["runs_seen"], to, row["runs_seen"]),
+    )
     for table in DETAILS:
         database.execute(f"UPDATE OR IGNORE {table} SET phone = ? WHERE phone = ?", (to, phone))  # noqa: S608
     forget(database, phone)

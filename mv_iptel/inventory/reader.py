@@ -163,8 +163,30 @@ class Reader:
             "WHERE files.name LIKE '%upgrade.___' ORDER BY files.last_seen")  # fmt: skip
         return {row["key"]: row["name"] for row in rows}
 
+    def scripts_read(self) -> dict[str, tuple[str, float]]:
+        """The upgrade script that each phone got last and when, by the phone's key."""
+        rows = self._ask(
+            "SELECT phones.key, files.name, files.last_seen FROM files "
+            "JOIN phones ON phones.id = files.phone "
+            "WHERE files.name LIKE '%upgrade.___' ORDER BY files.last_seen")  # fmt: skip
+        return {row["key"]: (row["name"], row["last_seen"]) for row in rows}
+
+    def got(self, names: Iterable[str]) -> dict[str, dict[str, float]]:
+        """When each phone, by its key, got which of these files; by their last names, folded."""
+        wanted = sorted({name.casefold() for name in names})[:200]
+        found: dict[str, dict[str, float]] = {}
+        for name in wanted:
+            rows = self._ask(
+                "SELECT phones.key, files.last_seen FROM files JOIN phones ON phones.id = files.phone "
+                "WHERE files.name = ? COLLATE NOCASE OR files.name LIKE ? ESCAPE '\\'",
+                name, "%/" + _beginning(name)[:-1])  # fmt: skip
+            for row in rows:
+                each = found.setdefault(row["key"], {})
+                each[name] = max(each.get(name, 0.0), row["last_seen"])
+        return found
+
     def fetched_since(self, since: float) -> dict[str, float]:
-        """When each file on the disk was fetched last by a phone, of those fetched since then, by its path."""
+        """When each file was fetched last by a phone, of those fetched since then, by its whole path."""
         rows = self._ask("SELECT file, max(last_seen) AS last FROM files WHERE last_seen > ? AND file != '' "
                          "GROUP BY file", since)  # fmt: skip
         return {row["file"]: row["last"] for row in rows}

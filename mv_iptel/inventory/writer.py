@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mv_iptel.events import Event, Finished, Notice
@@ -18,6 +18,7 @@ from mv_iptel.inventory.known import Known, Phones
 from mv_iptel.inventory.limits import STEP_ROWS, Limits, forget
 from mv_iptel.inventory.reader import Reader
 from mv_iptel.inventory.rows import OPEN_ROWS, Rows
+from mv_iptel.inventory.scanned import Scanned
 from mv_iptel.inventory.writing import Writing, bounded
 
 _log = logging.getLogger("mv_iptel.inventory")
@@ -126,6 +127,21 @@ class Inventory:
             self._open.database.begin()
             forget(self._open.database.connection, found["id"])
             self._open.database.commit()
+            self._counts = None
+        return True
+
+    def scanned(self, phones: Iterable[Scanned]) -> bool:
+        """Take in what phones answered to a scan. False: the inventory cannot be written now."""
+        with self._lock:
+            if self._open is None:
+                return False
+            try:
+                for one in phones:
+                    self._open.phones.scanned(one)
+                self._flush(self.clock())
+            except sqlite3.Error as fault:
+                self._broken(fault, 0)
+                return False
             self._counts = None
         return True
 

@@ -25,6 +25,7 @@ from aiohttp import web
 from mv_iptel import ports
 from mv_iptel.addresses import address_of, mac_of
 from mv_iptel.events import Event, Finished, Listening
+from mv_iptel.inventory.scanned import parsed
 from mv_iptel.journal import record
 from mv_iptel.library.answers import Client, Request
 from mv_iptel.status import page
@@ -116,6 +117,7 @@ class StatusServer:
         app.router.add_post("/control/phones/{mac}/forget", self._forget)
         app.router.add_post("/control/backups/{file}/unpin", self._unpin)
         app.router.add_post("/control/refresh", self._refresh)
+        app.router.add_post("/control/seen", self._seen)
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=1
         )
@@ -386,6 +388,22 @@ class StatusServer:
 
     async def _refresh(self, request: web.Request) -> web.Response:
         return await self._call(self.controls.refresh)
+
+    async def _seen(self, request: web.Request) -> web.Response:
+        """Phones that answered to a scan: a command asks them, and only the server writes the inventory."""
+        inventory = self.sources.inventory
+        if inventory is None:
+            return _error(501, "this server keeps no inventory")
+        try:
+            told = json.loads(await request.read())
+        except (ValueError, RecursionError):
+            return _error(400, "the body is no JSON")
+        phones = parsed(told, time.time())
+        if isinstance(phones, str):
+            return _error(400, phones)
+        if not await asyncio.to_thread(inventory.scanned, phones):
+            return _error(503, "the inventory cannot be written now")
+        return _json({"ok": True, "phones": len(phones)})
 
     async def _unpin(self, request: web.Request) -> web.Response:
         given = request.match_info["file"]
