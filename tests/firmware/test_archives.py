@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from mv_iptel.firmware.archives import Limits, Refused, Truncated, open_archive
+from mv_iptel.firmware.nested import examine
+from mv_iptel.firmware.tars import Tar
 from mv_iptel.firmware.unpacking import unpack
+from mv_iptel.firmware.zips import Zip
 from tests.firmware import hostile
 
 EVERY = list(hostile.every())
@@ -126,6 +129,24 @@ HONEST = {
     "ustar": tarred("w", tarfile.USTAR_FORMAT),
     "tar.gz": tarred("w:gz", tarfile.PAX_FORMAT, "./"),
 }
+
+
+def test_the_content_says_what_it_is_not_the_name(archive):
+    kinds = {"tar.gz": Tar, "pax": Tar, "gnu": Tar, "ustar": Tar}
+    for form, data in HONEST.items():
+        with open(archive(data, "one.exe"), "rb") as file:
+            assert isinstance(open_archive(file, Limits()), kinds.get(form, Zip))
+
+
+def test_an_archive_within_is_held_to_the_same_limits(archive):
+    for data, limits in (
+        (HONEST["deflated"], Limits(entries=2)),
+        (gzip.compress(b"a" * 9000), Limits(total=8000)),
+    ):
+        with open(archive(data), "rb") as file:
+            examine("in.zip", file, Limits())
+        with open(archive(data), "rb") as file, pytest.raises(Refused, match="in the archive"):
+            examine("in.zip", file, limits)
 
 
 @pytest.mark.parametrize("form", HONEST)
