@@ -25,6 +25,7 @@ from mv_iptel.firmware.releases import Release, Releases
 from mv_iptel.firmware.returning import Draft, Returning, keep
 from mv_iptel.firmware.working import alone
 from mv_iptel.phones.families import FAMILIES
+from mv_iptel.rollout import plans
 
 
 class Done(NamedTuple):
@@ -299,7 +300,7 @@ class Publisher:
                 yield one.id, releases.PUBLISHED if stands else releases.SUPERSEDED, ""
 
     def _wanted(self) -> set[str]:
-        """Contents that a release or a way back needs."""
+        """Contents that a release, a way back or a roll-out needs."""
         gone = {one.id for one in self.releases.in_state(releases.REMOVED)}
         wanted = {
             file.sha256
@@ -312,7 +313,7 @@ class Publisher:
             for one in generation.files if generation else ():
                 if one.release not in gone:
                     wanted |= {one.sha256, one.base}
-        return wanted
+        return wanted | plans.contents(self.home)
 
     def _held(self, release: Release, why: list[str], made: Plan) -> Held:
         note = "; ".join(why)[:500]

@@ -159,6 +159,14 @@ def read(log: Path) -> dict[str, Met]:
     return met
 
 
+def contents(home: Home) -> set[str]:
+    """What the roll-out that is under way lends: scripts may be merged, and belong to no release."""
+    found = load(home)
+    if found is None or found.state in OVER:
+        return set()
+    return {sha256 for named in found.scripts.values() for sha256 in named.values()}
+
+
 def met_at(home: Home, key: str) -> tuple[Rollout, Met] | None:
     """The roll-out that is under way and what became of this phone in it; None if it has not come in."""
     found = load(home)

@@ -53,6 +53,9 @@ def start(
         scripts = scripts_of(plan)
         if not scripts:
             return Refused(f"{release.id} changes no script, so no phone would notice; publish it instead")
+        for sha256 in {one for named in scripts.values() for one in named.values()}:
+            if not publisher.releases.content(sha256).is_file():  # swept since it was planned
+                return Refused("somebody else worked on releases meanwhile; try again")
         done = publisher.expose(release.id)
         if isinstance(done, Held):
             return Refused("; ".join(done.why))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mv_iptel.firmware.planning import plan
+from mv_iptel.firmware.publishing import Done
 from mv_iptel.firmware.releases import Releases
 from mv_iptel.rollout import plans, steering
 from mv_iptel.rollout.composing import ring_name
@@ -64,6 +65,11 @@ def test_the_sites_own_lines_go_along(site):
     ring = ring_name(begun.run, SCRIPT)
     assert site.get("10.1.0.1", ring) == insert + THIRD
     assert site.get("10.1.0.1").endswith(insert + NEW)
+    # The merged script belongs to no release: sweeping must not take it.
+    staged(site.home, {"other.bin": b"other"}, "other-01234567")
+    assert isinstance(site.publisher.remove("other-01234567"), Done)
+    site.begin()
+    assert site.get("10.1.0.1", ring) == insert + THIRD
     assert steering.promote(site.publisher, NOON + 9).state == DONE
     assert (site.home.http_data / SCRIPT).read_bytes() == insert + THIRD
 
@@ -88,6 +94,14 @@ def test_a_halt_wants_force(site):
     assert "halted already" in steering.pause(site.home, NOON + 6).text
     assert steering.promote(site.publisher, NOON + 7, force=True).state == RUNNING
     assert plans.load(site.home).state == RUNNING, "what was found before is forgiven"
+
+
+def test_what_was_swept_meanwhile_is_not_begun_with(site):
+    made = plan(site.config, site.release, "replace")
+    for one in site.release.files:
+        site.publisher.releases.content(one.sha256).unlink(missing_ok=True)
+    refused = steering.start(site.publisher, made, (parse("group=5"),), Limits(), TERMS, NOON)
+    assert "try again" in refused.text and plans.load(site.home) is None
 
 
 def test_abort_tells_the_server_before_files_go(site):
