@@ -240,3 +240,15 @@ PACKAGES = {
     "11xx": sip_1100(),
     "B179": b179(),
 }
+
+
+def upgrade(number: int, size: int = 40_000) -> Package:
+    """The package of one generation: every script names files of this number."""
+    app, image, kernel = f"a4600_{number}.app", f"ha96xx_{number}.bin", f"S96x1_{number}.tar"
+    files = {
+        "46xxupgrade.scr": lines(f"SET APPNAME {app}", "GET 46xxsettings.txt"),
+        "96xxupgrade.txt": lines(f"SET APPNAME {image}", "GET 46xxsettings.txt"),
+        "96x1Hupgrade.txt": lines(f"SET RFSNAME {kernel}", f"SET APPNAME {image}", "GET 46xxsettings.txt"),
+        **software(app, image, kernel, size=size),
+    }
+    return Package(f"company-{number}.zip", files, ())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,3 +77,56 @@ class Site(Daemon):
             if data is None:
                 return backup.fetch(depot, file, manner)
             return backup.store(depot, file, data, manner)
+
+
+class Company:
+    """A central server that also serves phones, and two branches of it, A and B; each its own home."""
+
+    def __init__(
+        self, folder: Path, interval: str = INTERVAL, centre: Ini | None = None, branch: Ini | None = None
+    ):
+        alone = {("BACKUP_SERVERS", key): 0 for key in ("UsePrimarySvr", "RequestUpdates", "RequestBackup")}
+        keys = {("BACKUP_SERVERS", "UpdateInterval"): interval, **(branch or {})}
+        plans = (("centre", "4", {**alone, **(centre or {})}), ("a", "2", keys), ("b", "2", keys))
+        with ThreadPoolExecutor() as pool:
+            self.centre, self.a, self.b = pool.map(lambda plan: Site(folder / plan[0], *plan[1:]), plans)
+        self._stack = ExitStack()
+
+    @property
+    def branches(self) -> tuple[Site, Site]:
+        return self.a, self.b
+
+    @property
+    def sites(self) -> tuple[Site, Site, Site]:
+        return self.centre, self.a, self.b
+
+    def __enter__(self) -> Company:
+        with self._stack as stack:
+            stack.enter_context(self.centre)
+            for site, name in zip(self.branches, "AB", strict=True):
+                self.join(site, name)
+                stack.enter_context(site)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *trace: object) -> None:
+        self._stack.__exit__(*trace)
+
+    def join(self, site: Site, name: str) -> None:
+        """One line from the centre enrols the branch."""
+        line = self.centre.run("central", "invite", name, "--address", HOST).stdout.strip()
+        assert line.startswith("mv-iptel central join "), line
+        site.run(*line.split()[1:])
+
+    def drop(self, archive: Path) -> None:
+        """Copy a zip into the centre's Updates, as the superuser or an administrator does."""
+        shutil.copy(archive, self.centre.home.updates / archive.name)
+
+    def kill(self, site: Site) -> None:
+        """SIGKILL, at this very instant."""
+        site.process.kill()
+        site.process.wait()
+
+    def start(self, site: Site) -> None:
+        """Start it again; gives back once it is up."""
+        site.__enter__()
