@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,7 @@ from mv_iptel.userdata.names import parse
 from mv_iptel.userdata.store import Origin
 from tests.central.office import Office
 
+_PAUSE = threading.Event()  # never set: others work meanwhile
 PATIENCE = 30.0  # seconds; a busy machine may need many of them
 
 
@@ -30,7 +32,7 @@ def until(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     end = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
+        _PAUSE.wait(0.01)
     return found
 
 
@@ -49,7 +51,8 @@ class Site:
         for place in (self.home.bin, self.home.certs, self.home.var, self.home.tftp_data, self.home.http_data,
                       self.home.ftp_data):  # fmt: skip
             place.mkdir(parents=True, exist_ok=True)
-        self.home.ini.write_text("[Settings]\nServerName=A branch\n[BACKUP_SERVERS]\nUpdateInterval=1s\n")
+        if not self.home.ini.exists():
+            self.home.ini.write_text("[Settings]\nServerName=A branch\n[BACKUP_SERVERS]\nUpdateInterval=1s\n")
         self.config = configuration.load(self.home)
         self.events: list[Event] = []
         self.stream = Stream(self)

@@ -82,7 +82,7 @@ def test_quiet_hours_hold_it_back(tmp_path, office):
     with Branch(tmp_path / "oslo", office, backup_servers={"quiet_hours": "00:00-00:00"}) as branch:
         branch.store(A, b"one")
         until(lambda: branch.client.status()["last_ok"])
-        time.sleep(0.3)
+        until(lambda: office.server.reports.all().get("Oslo", {}).get("queue") == 1)
         assert not quiet(branch) and at_the_centre(office, A) is None
         branch.set(backup_servers={"quiet_hours": ""})
         branch.client.reload(branch.config)
