@@ -118,6 +118,9 @@ def listeners(config: Config) -> list[Listener]:
         found += [Listener("HTTPS", "HTTPSAltPorts", "https", tcp, port) for port in https.https_alt_ports]
     if settings.run_status:
         found.append(Listener("Settings", "StatusPort", "status", tcp, settings.status_port))
+    servers = config.backup_servers
+    if servers.file_server:
+        found.append(Listener("BACKUP_SERVERS", "FileServerPort", "central", tcp, servers.file_server_port))
     return [one for one in found if one.port]
 
 
@@ -273,9 +276,14 @@ def running(home: Home) -> int:
 # --- certificates -----------------------------------------------------------------------------------
 
 
+def _tls(config: Config) -> bool:
+    """Whether any server needs the certificate."""
+    return config.https.run_https or config.ftps.run_ftps or config.backup_servers.file_server
+
+
 def _certificates(config: Config) -> Iterator[Finding]:
     https = config.https
-    if not https.run_https and not config.ftps.run_ftps:
+    if not _tls(config):
         return
     addresses = [one for one in config.settings.bind_address if not ipaddress.ip_address(one).is_loopback]
     found = certs.check(https.cert_file, https.key_file, addresses)
@@ -480,7 +488,7 @@ def _facts(config: Config) -> Iterator[Fact]:
         yield Fact("superuser", f"{config.ftp.su_user_name} may sign in over FTP")
     ports = [f"{one.proto}:{one.port}" for one in listeners(config)]
     yield Fact("ports", " ".join(ports))
-    if config.https.run_https or config.ftps.run_ftps:
+    if _tls(config):
         try:
             shown = certs.describe(config.https.cert_file)
         except certs.CertError:

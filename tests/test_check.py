@@ -121,6 +121,18 @@ def test_keys_and_places(home, values, key, words):
     assert found
 
 
+def test_a_central_server_needs_its_port_and_its_certificate(home):
+    change(home, **{"BACKUP_SERVERS.FileServer": "1", "BACKUP_SERVERS.FileServerPort": "0"})
+    assert told(home) == []
+    off = {"HTTPS.RunHTTPS": "0", "FTPS.RunFTPS": "0", "HTTPS.CertFile": "nowhere.pem"}
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        change(home, **{"BACKUP_SERVERS.FileServerPort": str(taken.getsockname()[1]), **off})
+        texts = [text for _, text in told(home)]  # the other is about the certificate
+    assert len(texts) == 2 and any("is taken" in text for text in texts), texts
+
+
 QUIET = [
     {"Settings.MaxClients": "100", "Settings.ClientSessionTime": "600"},
     {"TFTP.TFTPDir": "nowhere", "TFTP.RunTrivialFTP": "0"},

@@ -135,4 +135,11 @@ async def _read(fd: int, octets: int, at: int) -> bytes | memoryview:
         with suppress(OSError):
             if count := os.preadv(fd, [piece], at, _NOWAIT):
                 return memoryview(piece)[:count]
-    return await asyncio.to_thread(os.pread, fd, octets, at)
+    return await asyncio.to_thread(_pread, fd, octets, at)
+
+
+def _pread(fd: int, octets: int, at: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(fd, octets, at)
+    os.lseek(fd, at, os.SEEK_SET)  # Windows; nobody else reads from this descriptor
+    return os.read(fd, octets)
