@@ -91,7 +91,8 @@ class Daemon:
         self.firmware = Firmware(config, self.stream.publish)
         self.central = CentralServer(config, self.library, self.stream)
         self.branch = CentralClient(
-            config, self.library, lambda config: Publisher(config, self.stream.publish), self.stream,
+            config, self.library,
+            lambda config: Publisher(config, self.stream.publish, apart=True), self.stream,
             lambda: self.inventory.counts(time.time())["known"],
         )  # fmt: skip
         self.status = StatusServer(
@@ -217,7 +218,7 @@ class Daemon:
         self.library.backups.store.refresh()
         self.outbox.refresh()
         self.rolling.refresh()
-        self.firmware.updates.refresh()
+        self.firmware.refresh()
         self.central.refresh()
         self.branch.refresh()
         return True

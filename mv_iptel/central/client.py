@@ -281,6 +281,9 @@ class CentralClient:
                 # hand and what lint finds is for this site's administrator.
                 done = self._publisher(self.config).publish(release.id, losses=True)
                 error = "; ".join(getattr(done, "why", ()))
+                if error:
+                    text = f"{release.id} is held: {error}; `mv-iptel firmware publish {release.id}`"
+                    self.stream.publish(Notice("firmware-held", text))
         self._error = error
         self.state.take(peer, release.id, manifest.generation, manifest.made, manifest.sha256)
 

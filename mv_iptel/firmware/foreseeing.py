@@ -15,10 +15,11 @@ from mv_iptel.config import Config
 from mv_iptel.firmware.placing import directories
 from mv_iptel.history.kinds import may_be_script
 from mv_iptel.inventory import Reader
+from mv_iptel.inventory.evidence import SETTINGS
 from mv_iptel.phones.differences import Change, Trouble
 from mv_iptel.phones.families import MODELS
+from mv_iptel.phones.lint import Finding, lint
 from mv_iptel.phones.lint import Folder as Linted
-from mv_iptel.phones.lint import lint
 from mv_iptel.phones.naming import name as named
 from mv_iptel.phones.served import LONGEST, Directory, Folder, Found, Served
 from mv_iptel.phones.whom import Block, Comparison, Kind, Phone, compare, handset_of, phones_of
@@ -29,6 +30,7 @@ Within = Mapping[str, tuple[str, Path | None]]  # the same in one directory, by 
 SOFTWARE = ("APPNAME", "RFSNAME")
 RECENT_SECONDS = 14 * 86_400.0
 _SIGNATURE = re.compile(r"(?:.*/)?([^/]+?)(?:\.sig(?:256)?)?\Z", re.IGNORECASE | re.DOTALL)
+_GETS = re.compile(r"GET ([^\s:]+): there is no such file")
 _PHRASE = re.compile(rb"[^\s\"',;=<>]+")
 
 
@@ -120,10 +122,19 @@ def _kinds(phones: Iterable[Phone], found: Comparison) -> Counter[Kind]:
 
 
 def _broken(found: Comparison) -> Iterable[tuple[Block, str]]:
+    # Who had no script loses nothing by one that finds no settings yet.
+    new = {kind for block in found.mends if _tells(block, "script") for kind in block.kinds}
     for block in found.breaks:
         for told in block.told:
-            if isinstance(told.what, Trouble) and told.what.kind != "file":
-                yield block, told.what.text
+            what = told.what
+            if not isinstance(what, Trouble) or what.kind == "file":
+                continue
+            if what.kind != "settings" or not block.kinds <= new:
+                yield block, what.text
+
+
+def _tells(block: Block, kind: str) -> bool:
+    return any(isinstance(told.what, Trouble) and told.what.kind == kind for told in block.told)
 
 
 def _taken(found: Comparison) -> Iterable[tuple[Block, str]]:
@@ -144,7 +155,11 @@ def _speaks(file: str) -> str:
 
 
 def errors(config: Config, changed: Changed) -> list[str]:
-    """The errors that lint finds afterwards and not now."""
+    """The errors that lint finds afterwards and not now.
+
+    That the site has no settings file in a directory is none of the release's: phones of another protocol
+    than the site uses would go without.
+    """
     told: list[str] = []
     for place in linted.places(config):
         inside = _within(place.path, changed)
@@ -157,9 +172,14 @@ def errors(config: Config, changed: Changed) -> list[str]:
         told += [
             f"{place.path.name}/{one}"
             for one in lint(after, site=place.site)
-            if one.severity == "error" and (one.file, one.code, one.text) not in old
+            if one.severity == "error" and (one.file, one.code, one.text) not in old and not _is_sites(one)
         ]
     return list(dict.fromkeys(told))
+
+
+def _is_sites(one: Finding) -> bool:
+    found = _GETS.match(one.text) if one.code == "no-file" else None
+    return found is not None and found[1].casefold() in SETTINGS
 
 
 def _changed_folder(now: Linted, inside: Within, beyond: list[Within], places: tuple[Path, ...]) -> Linted:

@@ -319,7 +319,6 @@ class Publisher:
         note = "; ".join(why)[:500]
         if release.state == releases.STAGED and release.note != note:
             self.releases.put(release.to(release.state, release.changed, note))
-        self._say("firmware-held", f"{release.id} is not published: {note}")
         return Held(tuple(why), made)
 
     def _say(self, kind: str, text: str, level: str = "info") -> None:

@@ -1,7 +1,8 @@
-"""What the server does with firmware by itself: mends what a crash left, takes in and publishes what comes."""
+"""What the server does with firmware by itself: ends what was cut off, takes in what comes, publishes it."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -31,6 +32,11 @@ class Firmware:
             text += f"make {where} writable and run: mv-iptel firmware verify"
             self._publish(Notice("firmware-held", text, "error", source=str(where)))
 
+    def refresh(self) -> None:
+        """A command has worked on the home, or was killed while it did."""
+        threading.Thread(target=self.recover, name="firmware", daemon=True).start()
+        self.updates.refresh()
+
     def start(self) -> None:
         """Watch `Updates`."""
         self.updates.start()
@@ -45,7 +51,7 @@ class Firmware:
         self.updates.configure(config)
 
     def _publisher(self) -> Publisher:
-        return Publisher(self._config, self._publish, self._now)
+        return Publisher(self._config, self._publish, self._now, apart=True)
 
     def _staged(self, release: Release) -> str:
         """Publish what came into `Updates`; why it is held instead, for people."""

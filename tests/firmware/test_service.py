@@ -25,26 +25,24 @@ def home(tmp_path):
     return home
 
 
-def packed(**members: bytes) -> bytes:
+def packed(members: dict[str, bytes]) -> bytes:
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w") as archive:
         for name, data in members.items():
-            archive.writestr(name.replace("__", "."), data)
+            archive.writestr(name, data)
     return whole.getvalue()
 
 
-HONEST = packed(
-    **{
-        "96x1Hupgrade__txt": b"SET APPNAME new.tar\nGOTO END\n# END\nGET 46xxsettings.txt\n",
-        "new__tar": b"x" * 900,
-    }
-)
-BROKEN = packed(**{"96x1Hupgrade__txt": b"GOTO NOWHERE\nSET APPNAME other.tar\n", "other__tar": b"y" * 900})
+HONEST = {
+    "96x1Hupgrade.txt": b"SET APPNAME new.tar\nGOTO END\n# END\nGET 46xxsettings.txt\n",
+    "new.tar": b"x" * 900,
+}
+BROKEN = {"96x1Hupgrade.txt": b"GOTO NOWHERE\nSET APPNAME other.tar\n", "other.tar": b"y" * 900}
 
 
-def arrive(firmware: Firmware, data: bytes, name: str) -> None:
+def arrive(firmware: Firmware, members: dict[str, bytes], name: str = "96x1.zip") -> None:
     """A file in Updates that has stayed as it is for a minute."""
-    (firmware.updates.folder / name).write_bytes(data)
+    (firmware.updates.folder / name).write_bytes(packed(members))
     for now in (1000.0, 1100.0):
         firmware.updates.look(now)
 
@@ -52,7 +50,7 @@ def arrive(firmware: Firmware, data: bytes, name: str) -> None:
 def test_what_arrives_is_published(home):
     told = []
     firmware = Firmware(config.defaults(home), told.append)
-    arrive(firmware, HONEST, "96x1.zip")
+    arrive(firmware, HONEST)
     (release,) = Releases(home).all()
     assert release.state == releases.PUBLISHED, [one.text for one in told]
     assert (
@@ -62,11 +60,20 @@ def test_what_arrives_is_published(home):
     assert {"firmware-staged", "firmware-published"} <= {one.kind for one in told}
 
 
+def test_settings_are_the_sites_and_may_be_missing(home):
+    """A site that uses HTTP only has none for TFTP, and a new one has none at all."""
+    for folder in (home.tftp_data, home.http_data):
+        (folder / "46xxsettings.txt").unlink()
+        told = []
+        arrive(Firmware(config.defaults(home), told.append), {**HONEST, f"{folder.name}.bin": b"x"})
+        assert told[-1].kind == "firmware-published", told[-1].text
+
+
 def test_with_hold_it_waits(home):
     whole = config.defaults(home)
     told = []
     firmware = Firmware(replace(whole, settings=replace(whole.settings, updates_publish="hold")), told.append)
-    arrive(firmware, HONEST, "96x1.zip")
+    arrive(firmware, HONEST)
     assert [one.state for one in Releases(home).all()] == [releases.STAGED]
     assert not (home.http_data / "new.tar").exists()
     assert "UpdatesPublish is hold" in told[-1].text
@@ -75,7 +82,7 @@ def test_with_hold_it_waits(home):
 def test_what_lint_finds_broken_is_held(home):
     told = []
     firmware = Firmware(config.defaults(home), told.append)
-    arrive(firmware, BROKEN, "96x1.zip")
+    arrive(firmware, BROKEN)
     assert [one.state for one in Releases(home).all()] == [releases.STAGED]
     assert not (home.http_data / "96x1Hupgrade.txt").exists()
     assert "96x1Hupgrade.txt" in told[-1].text and told[-1].kind == "firmware-held"
