@@ -11,6 +11,7 @@ import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from mv_iptel.cli.asking import Refused, Unreachable, get, installed, post
+from mv_iptel.cli.firmware_scan import scan_phones
 from mv_iptel.cli.firmware_views import as_dict, show_list, show_plan, show_release, show_verified
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, print_json
 from mv_iptel.config import Config
@@ -355,4 +356,5 @@ def _bar(as_json: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)
 
 
+firmware.add_command(scan_phones)
 commands: list[click.Command] = [firmware]

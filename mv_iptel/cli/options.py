@@ -48,6 +48,14 @@ def print_json(value: Any) -> None:
     click.echo(_UNSEEN.sub(lambda one: f"\\u{ord(one[0]):04x}", told))
 
 
+def seconds(text: str, option: str) -> float:
+    """A length of time as people write it, in seconds; ends the command if it is none."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", text.strip().lower(), re.ASCII)
+    if match is None:
+        end(USAGE, f"{option} {text}: a number with s, m, h, d or w, as in 15m or 30d")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
+
+
 def end(code: int, message: str = "") -> NoReturn:
     """End with `code`, telling why on standard error."""
     if message:

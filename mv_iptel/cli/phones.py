@@ -14,7 +14,7 @@ from mv_iptel.cli import leads
 from mv_iptel.cli.asking import did, installed, post
 from mv_iptel.cli.backup_views import rows_of
 from mv_iptel.cli.forms import Columns, day, line_of, moment, write_csv
-from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
+from mv_iptel.cli.options import NEGATIVE, common, console, end, print_json, seconds
 from mv_iptel.home import Home
 from mv_iptel.inventory import Reader
 from mv_iptel.inventory.reader import SORTS
@@ -60,8 +60,8 @@ def list_phones(
     """
     now = time.time()
     reader = Reader(installed(home).settings.database)
-    since = now - _seconds(seen, "--seen") if seen else 0.0
-    until = now - _seconds(unseen, "--unseen") if unseen else 0.0
+    since = now - seconds(seen, "--seen") if seen else 0.0
+    until = now - seconds(unseen, "--unseen") if unseen else 0.0
     rows = reader.phones(model=model, version=version, since=since, until=until, sort=sort, limit=1_000_000)
     reader.close()
     if as_json:
@@ -159,7 +159,8 @@ def _show_phone(
 ) -> None:
     name = " ".join(filter(None, (phone["model"], mac(phone["mac"]) or phone["address"])))
     console.print(plain(name), style="bold", markup=False)
-    labels = {"mac": "MAC", "ext": "extension", "model": "model"}
+    labels = {"mac": "MAC", "ext": "extension", "model": "model", "group": "GROUP", "serial": "serial number",
+              "boot": "boot file"}  # fmt: skip
     for field, label in labels.items():
         for one in [row for row in phone["identity"] if row["field"] == field][:4]:
             value = mac(one["value"]) if field == "mac" else plain(one["value"])
@@ -225,13 +226,6 @@ def _write_csv(rows: list[dict[str, Any]]) -> None:
 
 def _runs(row: dict[str, Any]) -> str:
     return plain(row["runs"]) + (" *" if row["runs_source"] == "script" else "") if row["runs"] else "unknown"
-
-
-def _seconds(text: str, option: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", text.strip().lower())
-    if match is None:
-        end(USAGE, f"{option} {text}: a number with s, m, h, d or w, as in 15m or 30d")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
 
 
 commands: list[click.Command] = [phones]

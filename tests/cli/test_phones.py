@@ -7,7 +7,8 @@ import io
 
 import pytest
 
-from mv_iptel.cli.phones import _seconds, _write_csv
+from mv_iptel.cli.options import seconds as seconds_of
+from mv_iptel.cli.phones import _write_csv
 
 
 @pytest.mark.parametrize(
@@ -15,13 +16,13 @@ from mv_iptel.cli.phones import _seconds, _write_csv
     [("90", 90), ("15m", 900), ("8h", 28800), ("1.5d", 129600), ("2w", 1209600), (" 30 D ", 2592000)],
 )
 def test_a_span_of_time(text, seconds):
-    assert _seconds(text, "--seen") == seconds
+    assert seconds_of(text, "--seen") == seconds
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1h", "1y", "15 m 3"])
 def test_no_span_of_time(text, capsys):
     with pytest.raises(SystemExit) as ended:
-        _seconds(text, "--seen")
+        seconds_of(text, "--seen")
     assert ended.value.code == 2 and "--seen" in capsys.readouterr().err
 
 
