@@ -88,7 +88,7 @@ def test_with_the_centre_gone_everything_waits_and_catches_up(tmp_path):
 def test_an_older_generation_is_never_taken(office, branch):
     office.publish(5, b"five")
     until(lambda: branch.client.status()["generation"] == 5)
-    office.publish(4, b"four")  # the one that runs never tells a smaller number; another one in its place does
+    office.publish(4, b"four")  # one that runs never tells a smaller number, another in its place does
     office.server.manifests = type(office.server.manifests)(office.home)
     until(lambda: branch.notices("central-updates"))
     assert "generation 4" in branch.notices("central-updates")[0]
