@@ -66,8 +66,8 @@ def store_by_http(daemon: Daemon, here: str, name: str, data: bytes, timeout: fl
 class Saver:
     """One phone: stores version after version until it is told to pause. A server that is away is normal."""
 
-    def __init__(self, daemon: Daemon, number: int):
-        self.daemon, self.number = daemon, number
+    def __init__(self, daemon: Daemon, number: int, pause: float = 0.0):
+        self.daemon, self.number, self.pause = daemon, number, pause
         self.by_http = number >= HTTP_FROM
         self.ext, self.address = str(FIRST + number), address(number)
         self.name = f"{self.ext}_{'96xx' if self.by_http else '4620'}data.txt"
@@ -97,6 +97,7 @@ class Saver:
                     self.acknowledged = self.sent
                 else:
                     self.refused.append(said)
+            self.stop.wait(self.pause)
 
     def current(self, folder: Path) -> int | None:
         """The version on the disk, which is a whole one; None: there is no file."""

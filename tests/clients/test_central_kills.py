@@ -9,6 +9,7 @@ import contextlib
 import random
 import subprocess
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from mv_iptel import config
+from mv_iptel.firmware import journal
 from mv_iptel.firmware.verifying import verify
 from mv_iptel.firmware.working import alone
 from tests.clients.agents import Agents
@@ -29,7 +31,9 @@ from tests.clients.watcher import SCRIPTS, Watcher, known_of
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(3600)]
 
 AT_ONCE = 3  # processes that are killed in one round, each at an instant of its own
-LIFE = 1.2  # seconds that a victim lives at most in a round
+LIFE = 1.0  # seconds that a victim lives at most in a round
+# Of half the victims the instant is aimed: seconds to wait for a publication to begin, and for it to go on.
+AIM, IN_THE_MIDST = 3.0, 0.03
 LONG = 120.0
 
 
@@ -42,6 +46,7 @@ class Publishing(threading.Thread):
         self.number = 0  # the last one that began
         self.packages: dict[int, Package] = {}
         self.killed = 0
+        self.recovered = 0  # publications that the next command finished or undid
         self.refused: list[str] = []
         self.process: subprocess.Popen | None = None
         self.stop = threading.Event()
@@ -63,6 +68,7 @@ class Publishing(threading.Thread):
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
         )
         said, _ = self.process.communicate()
+        self.recovered += "broken off" in " ".join(said.split())
         if self.process.returncode == -9:
             self.killed += 1
         elif self.process.returncode:
@@ -130,7 +136,7 @@ def test_killed_at_random_instants(tmp_path, count, evidence):
             for protocol in SCRIPTS
         ]
         # Of the phones that store, 0 speaks FTP and 14 is the first that speaks HTTP.
-        savers = [Saver(company.a, 0), Saver(company.b, 14)]
+        savers = [Saver(company.a, 0, 0.05), Saver(company.b, 14, 0.05)]
         threads = [threading.Thread(target=saver.run, daemon=True) for saver in savers]
         for thread in (*threads, publishing):
             thread.start()
@@ -138,8 +144,10 @@ def test_killed_at_random_instants(tmp_path, count, evidence):
         while done < kills:
             victims = chance.sample([*company.sites, publishing], min(AT_ONCE, kills - done))
             with ThreadPoolExecutor() as pool:
-                instants = [chance.uniform(0, LIFE) for _ in victims]
-                list(pool.map(lambda one: kill(company, *one), zip(victims, instants, strict=True)))
+                instants = [(chance.uniform(0, LIFE), chance.random() < 0.5) for _ in victims]
+                list(
+                    pool.map(lambda one: kill(company, one[0], *one[1]), zip(victims, instants, strict=True))
+                )
                 done += len(victims)
                 sites = [one for one in victims if isinstance(one, Site)]
                 list(pool.map(company.start, sites))
@@ -161,7 +169,8 @@ def test_killed_at_random_instants(tmp_path, count, evidence):
         evidence(
             "central-kills", kills=kills, generations=publishing.number,
             publications_killed=publishing.killed,
-            recovered=sum(site.journal().count('"firmware-recovered"') for site in company.sites),
+            recovered=publishing.recovered
+            + sum(site.journal().count('"firmware-recovered"') for site in company.sites),
             scripts_watched=sum(one.looked for one in watchers),
             files_watched=sum(one.fetched for one in watchers),
             times_away=sum(one.away for one in watchers), missing=0,
@@ -175,8 +184,15 @@ def test_killed_at_random_instants(tmp_path, count, evidence):
         site.assert_no_fault()
 
 
-def kill(company: Company, victim: Site | Publishing, after: float) -> None:
-    threading.Event().wait(after)
+def kill(company: Company, victim: Site | Publishing, after: float, aimed: bool) -> None:
+    """After so long; or `aimed`: in the midst of a publication there, if one begins soon enough."""
+    if aimed:
+        home = victim.site.home if isinstance(victim, Publishing) else victim.home
+        end = time.monotonic() + AIM
+        while not journal.path_of(home).exists() and time.monotonic() < end:
+            time.sleep(0.001)
+        after *= IN_THE_MIDST / LIFE
+    time.sleep(after)
     if isinstance(victim, Publishing):
         victim.kill()
     else:

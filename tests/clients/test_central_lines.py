@@ -94,7 +94,8 @@ def test_a_cut_at_60_percent_costs_nothing_twice(tmp_path, count, evidence):
     evidence(
         "central-resume", octets=size, cut_at=first, fetched_after_the_cut=again,
         fetched_twice=max(0, had + again - size), seconds=round(seconds, 2),
-        cpu_seconds_per_gib={"centre": round(used[0] * GIB / size, 2), "branch": round(used[1] * GIB / size, 2)},
+        cpu_seconds_per_gib_centre=round(used[0] * GIB / size, 2),
+        cpu_seconds_per_gib_branch=round(used[1] * GIB / size, 2),
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tests.clients.sites import HOST, Site
 
 SCRIPTS = {"http": ("96xxupgrade.txt", "96x1Hupgrade.txt"), "tftp": ("46xxupgrade.scr",)}
 _NAMES = re.compile(rb"^(?:SET (?:APPNAME|RFSNAME)|GET) (\S+)", re.M)
-PAUSE = 0.02  # seconds between two looks, so that others get their turn on a small machine
+PAUSE = 0.03  # seconds between two looks, so that others get their turn on a small machine
 PATIENCE = 1.5  # seconds for one file; a server that was killed does not answer
 
 
