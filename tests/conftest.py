@@ -43,6 +43,8 @@ COUNTS = {
     "storm": (30, "phones in the storm"),
     "bad": (20_000, "bad requests"),
     "kills": (20, "kills of the server while phones store"),
+    "rollout": (40, "phones of a roll-out"),
+    "scan": (60, "phones that a scan asks"),
     "central-kills": (10, "kills of a centre, its branches and publications"),
     "firmware-size": (32 << 20, "octets of the firmware whose way to a branch is cut"),
 }

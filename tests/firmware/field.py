@@ -6,6 +6,7 @@ import random
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -42,7 +43,7 @@ class Field:
 
     def __init__(self, phones: Mapping[str, dict[str, bytes] | str]):
         self._phones = phones
-        self.asked: set[str] = set()
+        self.asked: dict[str, float] = {}  # address -> when it was asked first
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.setsockopt(socket.IPPROTO_IP, PKTINFO, 1)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -75,7 +76,7 @@ class Field:
     def _answer(self, data: bytes, extra: list, peer: tuple[str, int]) -> None:
         [info] = [value for level, kind, value in extra if (level, kind) == (socket.IPPROTO_IP, PKTINFO)]
         address = socket.inet_ntoa(info[8:12])
-        self.asked.add(address)
+        self.asked.setdefault(address, time.monotonic())
         phone = self._phones.get(address)
         if phone is None:
             return
