@@ -268,8 +268,10 @@ class _Judging:
         known = Known(row.get("runs", ""), row.get("runs_source", ""), row.get("runs_seen", 0.0), said.group,
                       self._scripts.get(key, ("", 0.0))[1], got.get(key, {}))  # fmt: skip
         if said.software:
-            source = "guess" if "software" in said.guessed else "snmp"
-            known = known._replace(runs=said.software, source=source, seen=self._now)
+            guess = "software" in said.guessed
+            if not (guess and known.runs):  # a guess is better than nothing, and than nothing else
+                source = "guess" if guess else "snmp"
+                known = known._replace(runs=said.software, source=source, seen=self._now)
         verdict = judge(known, order, self._now, self._stuck)
         release = ""
         if self._rollout is not None and key in self._met:

@@ -18,7 +18,7 @@ from mv_iptel.inventory import Inventory
 from mv_iptel.inventory.scanned import Scanned
 from mv_iptel.rollout import plans
 from mv_iptel.rollout.rings import stage_of
-from tests.firmware.field import COMMUNITY, FAULTS, Field, j100, sip96x0
+from tests.firmware.field import AVAYA, COMMUNITY, FAULTS, SYS_OBJECT, Field, j100, octets, oid, sip96x0
 from tests.happened import finished
 
 NEW = "FW_S_J179_R4_1_3_0_6.bin"
@@ -225,6 +225,22 @@ def test_what_is_known_of_a_silent_phone_is_told(site):
         and "last known: 4.1.3.0.6, it runs what is ordered" in row.text
     )
     assert report.findings and report.kept == []
+
+
+def test_a_guess_is_shown_as_one_and_not_kept(site):
+    at = f"{AVAYA}.2.69.2.1"
+    guess = {SYS_OBJECT: oid(f"{AVAYA}.1.69.2.1"), f"{at}.43.0": octets("9640D01A"),
+             f"{at}.58.0": octets("S9640_3_2_2.bin")}  # fmt: skip
+    with Field({"127.9.0.1": guess, "127.9.0.2": guess}) as field:
+        home = site(field)
+        event = ago(400, peer="127.9.0.2", mac="00040d00000a", model="9640", version="3.2.1")
+        home.happen(replace(event, agent="AVAYA/9640-3.2.1 (MAC:00040d00000a)", identified="agent"))
+        report = home.scan("127.9.0.1-127.9.0.2")
+    assert {(row.runs, row.source) for row in report.rows} == {
+        ("S9640_3_2_2.bin", "guess"),
+        ("3.2.1", "agent"),
+    }
+    assert [one.version for one in report.kept] == ["", ""]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
