@@ -18,6 +18,10 @@ RELAY_SIZE ?= 1048576
 STORM ?= 1000
 BAD ?= 200000
 KILLS ?= 200
+ROLLOUT ?= 500
+SCAN ?= 1000
+CENTRAL_KILLS ?= 50
+FIRMWARE_SIZE ?= 1073741824
 EVIDENCE ?= docs/evidence
 
 # What `make test` and `make bench` drive of other people's work: PROGRAM=PACKAGE.
@@ -40,9 +44,10 @@ check: $(READY) ## ruff, and the rules of the house that a machine can hold
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest tests/test_house.py
 
-prove: $(READY) clients ## the long proofs (TRANSFERS, RELAY, RELAY_SIZE, STORM, BAD, KILLS: their counts); results in docs/evidence/
+prove: $(READY) clients ## the long proofs (TRANSFERS, STORM, KILLS, ...: their counts); results in docs/evidence/
 	@$(BIN)/python -m pytest tests -m prove --transfers=$(TRANSFERS) --relay=$(RELAY) --relay-size=$(RELAY_SIZE) \
-	    --storm=$(STORM) --bad=$(BAD) --kills=$(KILLS) --evidence=$(EVIDENCE) --timeout=3600
+	    --storm=$(STORM) --bad=$(BAD) --kills=$(KILLS) --rollout=$(ROLLOUT) \
+	    --scan=$(SCAN) --central-kills=$(CENTRAL_KILLS) --firmware-size=$(FIRMWARE_SIZE) --evidence=$(EVIDENCE) --timeout=3600
 
 bench: $(READY) servers ## side by side with other servers; prints ratios
 	@$(BIN)/python -m benchmarks

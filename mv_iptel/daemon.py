@@ -108,6 +108,8 @@ class Daemon:
                 more_problems=self._problems,
                 backups=lambda: {**self.library.backups.store.counts(), **self.outbox.counts()},
                 central=self._central,
+                firmware=self.firmware.status,
+                rollout=self.rolling.status,
             ),
             Controls(
                 reload=self.reload,

@@ -37,7 +37,19 @@ from mv_iptel.status import (
     server,
     snapshot,
 )
-from mv_iptel.status.words import OUTCOMES, REASONS, clock, count, mac, size, span, userdata
+from mv_iptel.status.words import (
+    OUTCOMES,
+    REASONS,
+    STEPS,
+    central,
+    clock,
+    count,
+    firmware,
+    mac,
+    size,
+    span,
+    userdata,
+)
 from tests.happened import AGENT, NOON, finished, known, refused
 
 LISTENER = {
@@ -61,6 +73,13 @@ class Front:
 
     def active(self):
         return [dict(row) for row in self.running]
+
+
+FIRMWARE = {"generation": 7, "action": "publish", "release": "96x1-01234567", "arriving": [], "working": None}
+ROLLOUT = {
+    "release": "96x0-89abcdef", "state": "running", "stage": 1, "stages": 2, "note": "",
+    **{**dict.fromkeys(STEPS, 0), "runs": 12, "loops": 1},
+}  # fmt: skip
 
 
 class Site:
@@ -87,6 +106,7 @@ class Site:
                 config=lambda: self.config, library=self.library, fronts=lambda: [self.front],
                 inventory=self.inventory, stream=self.stream, journal=self.journal,
                 backups=lambda: {"files": 3, "versions": 7, "bytes": 4096, "queued": 2},
+                firmware=lambda: FIRMWARE, rollout=lambda: ROLLOUT,
             ),
             Controls(reload=self.reload, listener=self.switch, refresh=lambda: None, unpin=self.unpin,
                      lift_ban=lambda address: address == "192.0.2.66"),
@@ -206,6 +226,8 @@ SHAPE = {
     "phones": {"known", "seen_15m"},
     "backups": {"files", "versions", "bytes", "queued"},
     "central": {"role", "peer", "last_ok", "lag_s", "queue"},
+    "firmware": {"generation", "action", "release", "arriving", "working"},
+    "rollout": {"release", "state", "stage", "stages", "note", *STEPS},
     "certs": [{"file", "subject", "not_after"}],
     "disk": {"free", "total"},
     "watchdog": {"last_seen"},
@@ -831,6 +853,24 @@ def test_user_data_in_a_sentence():
     assert userdata({**kept, "queued": 2}, done) == (
         "1 file and 12 earlier versions, 4 KiB; since the start 3 stored, 1 refused; "
         "2 wait for the customer's FTP server"
+    )
+
+
+def test_firmware_and_other_servers_in_a_sentence(site):
+    page = site.get("/")[2]
+    for told in ("generation 7, last publish of 96x1-01234567", "stage 1 of 2: 12 run it, 1 loop"):
+        assert told in firmware(FIRMWARE, ROLLOUT) and told in page
+    assert "mv_iptel_rollout_phones_runs 12.0" in site.get("/metrics")[2]
+    assert firmware({}, {}) == "" == central({"role": None}, NOON)
+    working = {"working": {"archive": "a.zip", "what": "unpacking", "done": 5, "total": 20}}
+    assert firmware(working, {}) == "unpacking a.zip, 25 %"
+    branches = [{"name": "oslo", "last_seen": NOON - 5}, {"name": "bergen", "last_seen": None}]
+    centre = {"role": "server", "branches": branches}
+    assert central(centre, NOON) == "central server for 2 branches; not heard of for an hour: bergen"
+    branch = {"role": "branch", "peer": "c.example:6093", "last_ok": NOON - 3, "queue": 2, "error": ""}
+    assert (
+        central(branch, NOON)
+        == "asks c.example:6093, which answered 3 s ago; 2 files of users wait to go there"
     )
 
 

@@ -35,7 +35,19 @@ from mv_iptel.config import Config, ConfigError, load
 from mv_iptel.home import Home
 from mv_iptel.inventory import Reader
 from mv_iptel.journal import plain
-from mv_iptel.status.words import OPS, OUTCOMES, REASONS, SOURCES, clock, mac, size, span, userdata
+from mv_iptel.status.words import (
+    OPS,
+    OUTCOMES,
+    REASONS,
+    SOURCES,
+    central,
+    clock,
+    firmware,
+    mac,
+    size,
+    span,
+    userdata,
+)
 
 PROTOCOLS = click.Choice(["tftp", "http", "https", "ftp", "ftps"])
 
@@ -96,6 +108,8 @@ def _show_status(told: dict[str, Any], now: float) -> None:
         ("slots", f"{slots['used']} of {slots['max']} taken, {slots['refused']:,} refused" if slots["max"]
                   else "no limit (MaxClients=0)"),
         ("user data", userdata(told["backups"], {})),
+        ("firmware", firmware(told["firmware"], told["rollout"])),
+        ("other servers", central(told["central"], now)),
         ("configuration", f"{told['config']['file']}, generation {told['config']['generation']}, "
                           f"loaded {clock(told['config']['loaded'], now)}"),
         ("disk", f"{size(disk['free'])} free of {size(disk['total'])}"),
@@ -107,7 +121,8 @@ def _show_status(told: dict[str, Any], now: float) -> None:
     seen = told["watchdog"]["last_seen"]
     facts.append(("watchdog", f"looked {span(now - seen)} ago" if seen else "has not looked since the start"))
     for what, value in facts:
-        console.print(f"{what:<14} {value}", markup=False)
+        if value:
+            console.print(f"{what:<14} {plain(value)}", markup=False)
     if transfers["active"]:
         console.print()
         table = Columns("phone", "address", "over", "file", ">done", ">of", ">since")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from mv_iptel.config import Config
 from mv_iptel.events import Event, Notice
+from mv_iptel.firmware import generations
 from mv_iptel.firmware.publishing import Held, Publisher
 from mv_iptel.firmware.releases import Release
 from mv_iptel.firmware.updates import Updates
@@ -49,6 +50,13 @@ class Firmware:
         """Go on by a changed configuration."""
         self._config = config
         self.updates.configure(config)
+
+    def status(self) -> dict[str, object]:
+        """What status.json tells. Reads a file."""
+        now = generations.current(self._config.home)
+        return {
+            "generation": now.number, "action": now.action, "release": now.release, **self.updates.status()
+        }  # fmt: skip
 
     def _publisher(self) -> Publisher:
         return Publisher(self._config, self._publish, self._now, apart=True)

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from mv_iptel.status.counters import SECONDS, Counters
+from mv_iptel.status.words import STEPS
 
 if TYPE_CHECKING:
     from mv_iptel.status.snapshot import Snapshot
@@ -126,6 +127,19 @@ class Metrics:
             "backup_versions": (backups["versions"], "Earlier versions of them that are kept."),
             "backup_bytes": (backups["bytes"], "Octets of both on the disk."),
             "backup_queue": (backups["queued"], "Files that wait for the customer's own FTP server."),
+            "generation_info": (status["firmware"].get("generation", 0), "Counts what was published."),
+            "central_queue": (status["central"]["queue"], "What waits to go to or from central servers."),
+            "central_seen_seconds": (
+                status["central"]["last_ok"] or 0,
+                "When the other side was last heard.",
+            ),
+            **{
+                f"rollout_phones_{what}": (
+                    status["rollout"].get(what, 0),
+                    f"Phones of the roll-out that {text}.",
+                )
+                for what, text in STEPS.items()
+            },
             "disk_free_bytes": (disk["free"], "Free where the home directory lies."),
             "legacy_modes": (len(status["server"]["legacy"]), "Legacy modes in force."),
             "config_generation": (config["generation"], "Counts the configurations loaded."),

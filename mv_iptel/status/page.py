@@ -11,7 +11,7 @@ from typing import Any
 from mv_iptel.events import Notice
 from mv_iptel.status.counters import Refusal
 from mv_iptel.status.snapshot import problem
-from mv_iptel.status.words import REASONS, clock, count, mac, size, span, userdata
+from mv_iptel.status.words import REASONS, central, clock, count, firmware, mac, size, span, userdata
 
 CERT_DAYS = 30  # a certificate that ends sooner is told
 EVERYWHERE = {"": "all", "0.0.0.0": "all IPv4", "::": "all IPv6"}  # noqa: S104
@@ -272,6 +272,12 @@ def _house(view: View) -> str:
         text = f"{certificate['subject']}, " + (f"ends in {span(left)}" if left > 0 else "has ended")
         rows.append(("Certificate", f"{text} ({os.path.basename(certificate['file'])})"))
     rows.append(("User data", userdata(status["backups"], view.kept)))
+    for what, told in (
+        ("Firmware", firmware(status["firmware"], status["rollout"])),
+        ("Other servers", central(status["central"], view.now)),
+    ):
+        if told:
+            rows.append((what, told))
     if disk["total"]:
         rows.append(("Disk", f"{size(disk['free'])} free of {size(disk['total'])}"))
     seen = status["watchdog"]["last_seen"]

@@ -56,6 +56,9 @@ class Sources:
     backups: Callable[[], Mapping[str, int]] = dict
     # Its part among other servers: role, peer, last_ok, lag_s, queue, and for a central one its branches.
     central: Callable[[], Mapping[str, Any]] = dict
+    # What is published and what is arriving; the roll-out that runs. Empty: nothing, none.
+    firmware: Callable[[], Mapping[str, Any]] = dict
+    rollout: Callable[[], Mapping[str, Any]] = dict
 
     def problems(self) -> list[tuple[str, int, str]]:
         """Broken and lost lists, and whatever else must be mended."""
@@ -133,6 +136,8 @@ class Snapshot:
             "phones": {"known": counts["known"], "seen_15m": counts["seen_15m"]},
             "backups": dict.fromkeys(BACKUPS, 0) | {key: kept[key] for key in BACKUPS if key in kept},
             "central": {**dict.fromkeys(CENTRAL), "queue": 0, **sources.central()},
+            "firmware": dict(sources.firmware()),
+            "rollout": dict(sources.rollout()),
             "certs": self.certs(),
             "disk": self.disk(),
             "watchdog": {"last_seen": round(counters.watchdog_seen, 3) or None},

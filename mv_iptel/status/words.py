@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 # What an administrator wants to hear about each reason.
 REASONS = {
@@ -49,6 +50,18 @@ HOWS = {
     "superuser": "written by the superuser",
     "restore": "restored by the administrator",
 }
+
+# What became of the phones of a roll-out.
+STEPS = {
+    "runs": "run it",
+    "loaded": "loaded it",
+    "reached": "were told",
+    "failed": "failed",
+    "loops": "loop",
+    "unknown": "say nothing",
+}
+
+AWAY = 3600.0  # seconds of silence after which a branch is named
 
 SOURCES = {
     "agent": "User-Agent",
@@ -119,4 +132,44 @@ def userdata(backups: Mapping[str, int], kept: Mapping[str, int]) -> str:
         parts.append("since the start " + ", ".join(done))
     if backups["queued"]:
         parts.append(f"{count(backups['queued'])} wait for the customer's FTP server")
+    return "; ".join(parts)
+
+
+def central(told: Mapping[str, Any], now: float) -> str:
+    """Its part among other servers, in a sentence; empty if it has none."""
+    parts = []
+    if told.get("role") in ("server", "both"):
+        branches = told.get("branches", ())
+        away = [one["name"] for one in branches if not one["last_seen"] or now - one["last_seen"] > AWAY]
+        missing = f"; not heard of for an hour: {', '.join(away[:5])}" if away else ""
+        more = f" and {len(away) - 5} more" if len(away) > 5 else ""
+        among = "1 branch" if len(branches) == 1 else f"{count(len(branches))} branches"
+        parts.append(f"central server for {among}{missing}{more}")
+    if told.get("role") in ("branch", "both"):
+        heard = f"answered {span(now - told['last_ok'])} ago" if told["last_ok"] else "has not answered yet"
+        parts.append(f"asks {told['peer'] or 'its central servers'}, which {heard}")
+        if told["queue"]:
+            parts.append(f"{many(told['queue'], 'file')} of users wait to go there")
+        if told.get("error"):
+            parts.append(str(told["error"]))
+    return "; ".join(parts)
+
+
+def firmware(told: Mapping[str, Any], rollout: Mapping[str, Any]) -> str:
+    """What is published, what is coming and what is being rolled out; empty for a home without releases."""
+    parts = []
+    if told.get("generation"):
+        parts.append(f"generation {told['generation']}, last {told['action']} of {told['release']}")
+    working = told.get("working")
+    if working:
+        share = f", {100 * working['done'] // working['total']} %" if working["total"] else ""
+        parts.append(f"{working['what']} {working['archive']}{share}")
+    elif told.get("arriving"):
+        parts.append(f"arriving: {', '.join(told['arriving'][:5])}")
+    if rollout:
+        counts = ", ".join(f"{rollout[key]} {word}" for key, word in STEPS.items() if rollout[key])
+        stage = f"stage {rollout['stage']} of {rollout['stages']}"
+        note = f" ({rollout['note']})" if rollout["note"] else ""
+        parts.append(f"roll-out of {rollout['release']} is {rollout['state']}{note}, {stage}"
+                     + (f": {counts}" if counts else ""))  # fmt: skip
     return "; ".join(parts)

@@ -120,7 +120,7 @@ class Fleet:
 
 @pytest.fixture
 def phones(count) -> int:
-    return min(500, max(40, count("storm")))
+    return count("rollout")
 
 
 def known(numbers: list[int]) -> int:
