@@ -104,3 +104,32 @@ def test_without_the_centre_branches_serve_queue_and_catch_up(company, tmp_path)
     for site in company.branches:
         wait_for("the new generation", lambda: serves(site, next_one), LONG)  # noqa: B023
     wait_for("B has it", lambda: company.b.restore(OLD_B).data == data, LONG)
+
+
+def test_what_the_centre_takes_back_its_branches_take_back(company, tmp_path):
+    old, new = upgrade(910), upgrade(911)
+    install(company.centre, old.write(tmp_path))
+    install(company.centre, new.write(tmp_path))
+    for site in company.branches:
+        wait_for("the new one", lambda: serves(site, new), LONG)  # noqa: B023
+    company.centre.run("firmware", "rollback")
+    for site in company.sites:
+        wait_for("the old one", lambda: serves(site, old), LONG)  # noqa: B023
+        site.run("firmware", "verify")
+
+
+def test_the_centre_orders_a_backup_and_a_restore(company):
+    data = userdata.made_up(userdata.kept_by(OLD.handset), seed=21)
+    older = userdata.made_up(userdata.kept_by(OLD.handset), seed=22)
+    file = userdata.stored_as(OLD.handset)
+    there = company.centre.home.ftp_data / file
+    assert company.a.store(OLD, older).result == "ok"
+    wait_for("the centre has the older one", lambda: there.read_bytes() == older)
+    assert company.a.store(OLD, data).result == "ok"
+    company.centre.run("central", "pull", "A", file, "--wait", "60")
+    wait_for("the centre has it", lambda: there.read_bytes() == data)
+    versions = sorted((company.centre.home.var / "versions" / file).glob("*Z-*"))
+    [before] = [path for path in versions if path.read_bytes() == older]
+    company.centre.run("central", "push", "B", file, "--version", before.name, "--wait", "60")
+    assert (company.b.home.ftp_data / file).read_bytes() == older
+    company.centre.run("central", "push", "B", "--firmware", "--wait", "60")
