@@ -298,7 +298,12 @@ class BackupServers:
     peer_ca: Path | None = _ours(
         "PeerCA", v.FILE_OR_NONE, "", "authority that the file servers' certificates come from"
     )
-    peer_token: str = _ours("PeerToken", v.SECRET, "", "token for the file servers' content")
+    peer_token: str = _ours(
+        "PeerToken",
+        v.SECRET,
+        "",
+        "token for the file servers; `central join` writes it (two: the primary's first, comma)",
+    )
     bandwidth_limit: int = _ours(
         "BandwidthLimit", v.SIZE, "0", "octets a second towards file servers; 0 is no limit"
     )
