@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,8 @@ from mv_iptel.central.limiting import Bucket, quiet
 from mv_iptel.central.peers import Away, Link, Said, sha256_of
 from mv_iptel.config import Config
 from mv_iptel.firmware import names
-from mv_iptel.firmware.releases import PLACES, ROLES, STAGED, File, Release, Releases
+from mv_iptel.firmware.keeping import MODE
+from mv_iptel.firmware.releases import PLACES, ROLES, SHA256, STAGED, File, Release, Releases
 from mv_iptel.firmware.working import alone
 from mv_iptel.home import Home
 from mv_iptel.userdata.disk import lasting_folder, sync_folder
@@ -33,9 +34,7 @@ MOST_FILES = 50_000
 MOST_ONE, MOST_ALL = 4 << 30, 256 << 30  # octets of one file, and of all
 SPARE = 64 << 20  # octets of the disk that stay free
 TRIES = 5  # cuts of one content before the round ends; the next one goes on there
-CONTENT_MODE = 0o444
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
@@ -106,7 +105,7 @@ def _file(row: Any) -> File:
         raise Wrong(f"the manifest names what may be a user's data: {shown}")
     if type(size) is not int or not 0 <= size <= MOST_ONE:
         raise Wrong(f"the manifest gives no proper size for {shown}")
-    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+    if not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
         raise Wrong(f"the manifest gives no hash for {shown}")
     return File(place, name, size, sha256, role)
 
@@ -132,7 +131,7 @@ class Fetcher:
         """The contents that are not here yet, with their sizes."""
         return {
             sha: size for sha, size in manifest.contents().items()
-            if not _has(self.releases.content(sha), size) and not _has(self.folder / sha, size)
+            if not self.releases.has(sha, size) and _size(self.folder / sha, -1) != size
         }  # fmt: skip
 
     async def fetch(self, manifest: Manifest, link: Link) -> None:
@@ -254,18 +253,15 @@ def _again(file: Any) -> Away:
 
 def keep(home: Home, arrived: Path, sha: str, size: int) -> None:
     """Move a whole content to where all are kept, unless it is there. Raises OSError."""
-    target = Releases(home).content(sha)
-    if _has(target, size):
+    releases = Releases(home)
+    target = releases.content(sha)
+    if releases.has(sha, size):
         arrived.unlink(missing_ok=True)
         return
     lasting_folder(target.parent)
-    os.chmod(arrived, CONTENT_MODE)
+    os.chmod(arrived, MODE)
     os.replace(arrived, target)
     sync_folder(target.parent)
-
-
-def _has(path: Path, size: int) -> bool:
-    return _size(path, -1) == size
 
 
 def _size(path: Path, nothing: int = 0) -> int:
@@ -276,13 +272,5 @@ def _size(path: Path, nothing: int = 0) -> int:
 
 
 def _hash(path: Path) -> Any:
-    told = hashlib.sha256()
-    for data in _pieces(path):
-        told.update(data)
-    return told
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
     with open(path, "rb") as file:
-        while data := file.read(1 << 20):
-            yield data
+        return hashlib.file_digest(file, "sha256")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mv_iptel.userdata import history
-from mv_iptel.userdata.disk import Aside, hash_of, look, open_file, sync_folder
+from mv_iptel.userdata.disk import Aside, hash_file, look, sync_folder
 from mv_iptel.userdata.names import Kept
 from mv_iptel.userdata.store import Origin
 from mv_iptel.userdata.versions import folder_of, stamp
@@ -22,7 +20,7 @@ def keep(config: Config, kept: Kept, data: bytes, origin: Origin, changed: float
     folder, sha256 = folder_of(config, kept.file), hashlib.sha256(data).hexdigest()
     at = int(changed * 1_000_000) * 1000
     while look(version := folder / f"{stamp(at)}-{sha256[:8]}") is not None:
-        if _content(version) == sha256:
+        if hash_file(version) == sha256:
             return False
         at += 1000
     aside = Aside(version)
@@ -35,11 +33,3 @@ def keep(config: Config, kept: Kept, data: bytes, origin: Origin, changed: float
     sync_folder(folder)
     history.append(folder, history.Change(round(changed, 6), "store", sha256[:8], len(data), *origin))
     return True
-
-
-def _content(path: Path) -> str:
-    fd = open_file(path)
-    try:
-        return hash_of(fd)
-    finally:
-        os.close(fd)

@@ -13,6 +13,7 @@ from mv_iptel import __version__
 from mv_iptel.central.fetching import Held
 from mv_iptel.central.peers import Away, Link, Said
 from mv_iptel.central.state import Done, State
+from mv_iptel.firmware.releases import SHA256
 from mv_iptel.library.answers import Refuse
 from mv_iptel.userdata.names import parse
 
@@ -27,7 +28,6 @@ MOST = 100  # orders that are looked at in one answer; the others come again
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VERSION = re.compile(r"[A-Za-z0-9._:+-]{1,80}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Report(NamedTuple):
@@ -107,7 +107,7 @@ class Orders:
             return False, "the order names no user data"
         if not (isinstance(version, str) and _VERSION.fullmatch(version)):
             return False, "the order names no version"
-        if not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+        if not (isinstance(sha256, str) and SHA256.fullmatch(sha256)):
             return False, "the order gives no hash"
         version = "" if version == "current" else version
         outcome = await self._restorer.bring(link, kept, version, sha256, how="restore")

@@ -21,6 +21,7 @@ from mv_iptel.central.changes import Changes
 from mv_iptel.central.contents import none_match
 from mv_iptel.central.refusing import No, answer, bad, number, of_store
 from mv_iptel.events import Event, Notice
+from mv_iptel.firmware.releases import SHA256
 from mv_iptel.library.answers import Reason, Refuse
 from mv_iptel.library.contents import etag_of
 from mv_iptel.userdata import versions
@@ -38,7 +39,6 @@ LOOK_AGAIN = 1.0  # seconds between two looks while an answer is held back
 MOST = 5000  # changes in an answer
 _FUTURE = 4e9  # seconds since the epoch, in the year 2096
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9A-Za-z.-]{4,80}")
 _MODEL = re.compile(r"[A-Za-z0-9 ._+-]{0,40}")
 
@@ -123,7 +123,7 @@ class UserData:
         """Keep what a branch sends."""
         kept, changed = _kept(request), self._changed(request)
         sha256 = request.headers.get("MV-Sha256", "").strip().lower()
-        if not _SHA256.fullmatch(sha256):
+        if not SHA256.fullmatch(sha256):
             raise bad("MV-Sha256: the sha256 of the body, in hex")
         origin = _origin(request, branch)
         async with self._bodies:

@@ -15,10 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from mv_iptel.firmware.journal import Change, Journal
-from mv_iptel.firmware.keeping import give, hash_of
+from mv_iptel.firmware.keeping import give
 from mv_iptel.firmware.releases import Releases
 from mv_iptel.home import Home
-from mv_iptel.userdata.disk import lasting_folder, locked, look, own_like, sync_folder
+from mv_iptel.userdata.disk import hash_file, lasting_folder, locked, look, own_like, sync_folder
 
 EDITED = ("script", "settings", "list")  # what people write in: copied, never linked to the store
 MODE = 0o664  # of a copy; a link has the store's
@@ -137,7 +137,7 @@ class _Work:
         return False
 
     def _holds(self, path: Path) -> str:
-        return "" if look(path) is None else hash_of(path)
+        return "" if look(path) is None else hash_file(path)
 
     def _later(self, aside: Path, target: Path) -> None:
         """A phone that asks whether a file is newer than what it has must hear of this one."""

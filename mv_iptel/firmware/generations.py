@@ -8,17 +8,15 @@ the disk against it, and a rollback finds in it what a release took the place of
 from __future__ import annotations
 
 import json
-import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mv_iptel.firmware.releases import PLACES, ROLES, write_record
+from mv_iptel.firmware.releases import PLACES, ROLES, SHA256, write_record
 from mv_iptel.home import Home
 
 KEPT = 50  # generations; to older ones nobody goes back
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Entry(NamedTuple):
@@ -83,7 +81,7 @@ def parsed(data: bytes | str | dict[str, Any]) -> Generation:
         texts = one.place, one.name, one.sha256, one.role, one.release, one.base
         if not all(isinstance(text, str) for text in texts) or type(one.size) is not int:
             raise ValueError("no record of a generation: a field has another type")
-        if one.place not in PLACES or one.role not in ROLES or not _SHA256.fullmatch(one.sha256):
+        if one.place not in PLACES or one.role not in ROLES or not SHA256.fullmatch(one.sha256):
             raise ValueError(f"no record of a generation: {one.place}/{one.name}")
     return found
 

@@ -21,7 +21,6 @@ from typing import NamedTuple
 from mv_iptel.config import Config
 from mv_iptel.firmware import releases
 from mv_iptel.firmware.archives import Limits, Refused
-from mv_iptel.firmware.keeping import hash_of
 from mv_iptel.firmware.names import wrong
 from mv_iptel.firmware.placing import directories
 from mv_iptel.firmware.releases import (
@@ -30,6 +29,7 @@ from mv_iptel.firmware.releases import (
     REFUSED,
     REMOVED,
     ROLES,
+    SHA256,
     STAGED,
     File,
     Release,
@@ -40,18 +40,12 @@ from mv_iptel.firmware.worker import Failed, Worker
 from mv_iptel.firmware.working import Busy, alone
 from mv_iptel.home import Home
 from mv_iptel.turn import away
-from mv_iptel.userdata.disk import NotAFile, look, make_folder, own_like, sync_folder
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from mv_iptel.userdata.disk import NotAFile, hash_file, look, make_folder, own_like, sync_folder, take_lock
 
 KEEP_REFUSED = 50  # records of archives that were refused
 WAIT = 3600.0  # seconds for another process that takes the same archive
 _INTAKE, _LOCK, _SUM = ".arriving", ".lock", "archive.sha256"
 _STEM = re.compile(r"(?:\.tar)?\.(?:zip|tar|gz|tgz|exe)\Z", re.IGNORECASE)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Progress(NamedTuple):
@@ -86,7 +80,7 @@ def take(
     _is_file(archive)
     with Worker(archive, limits) as worker:
         sha256, size = worker.hash(lambda *told: progress(Progress(name, *told)))
-        if not _SHA256.fullmatch(sha256):
+        if not SHA256.fullmatch(sha256):
             raise Failed(errno.EIO, "unpacking ended early")
         one = Release(ident(name, sha256), ARRIVING, source, name, now(), now(), size=size)
         kept = Releases(config.home)
@@ -178,7 +172,7 @@ def _honest(folder: Path, files: list[Unpacked]) -> None:
             or not one.places
             or not set(one.places) <= set(PLACES)
             or wrong(one.name)
-            or not _SHA256.fullmatch(one.sha256)
+            or not SHA256.fullmatch(one.sha256)
             or one.role not in ROLES
         ):
             raise Failed(errno.EIO, "unpacking ended with what cannot be")
@@ -189,7 +183,7 @@ def _sound(kept: Releases, files: list[Unpacked]) -> set[str]:
     found = set()
     for sha256 in {one.sha256 for one in files}:
         with contextlib.suppress(OSError):
-            if hash_of(kept.content(sha256)) == sha256:
+            if hash_file(kept.content(sha256)) == sha256:
                 found.add(sha256)
     return found
 
@@ -258,7 +252,7 @@ def _held(folder: Path, seconds: float = WAIT) -> Iterator[None]:
         except FileNotFoundError:  # it was forgotten this moment
             continue
         try:
-            if _taken(fd):
+            if take_lock(fd):
                 if not _still(folder / _LOCK, fd):
                     continue
                 own_like(fd, os.stat(folder))
@@ -278,18 +272,3 @@ def _still(path: Path, fd: int) -> bool:
         return os.path.samestat(os.stat(path), os.fstat(fd))
     except FileNotFoundError:
         return False
-
-
-def _taken(fd: int) -> bool:
-    try:
-        if fcntl is not None:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            import msvcrt
-
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-            return False
-        raise
-    return True

@@ -10,22 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from mv_iptel.firmware.releases import Releases
-from mv_iptel.userdata.disk import hash_of as _hash_of
-from mv_iptel.userdata.disk import lasting_folder, look, open_file, own_like, sync_folder
+from mv_iptel.userdata.disk import hash_of, lasting_folder, look, open_file, own_like, sync_folder
 
 MODE = 0o444
 _PIECE = 1 << 20
 # A directory that a share or another file system serves may have no links.
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EACCES}
-
-
-def hash_of(path: Path) -> str:
-    """The sha256 of a file, in hex. Raises OSError; a link or a folder is none."""
-    fd = open_file(path)
-    try:
-        return _hash_of(fd)
-    finally:
-        os.close(fd)
 
 
 def keep_bytes(releases: Releases, data: bytes) -> str:
@@ -55,7 +45,7 @@ def keep_file(releases: Releases, path: Path, link: bool) -> str:
     fd = open_file(path)
     try:
         there = os.fstat(fd)
-        sha256 = _hash_of(fd)
+        sha256 = hash_of(fd)
         target = releases.content(sha256)
         if look(target) is not None:
             return sha256

@@ -15,13 +15,13 @@ from mv_iptel.firmware.carrying import EDITED, state_of
 from mv_iptel.firmware.foreseeing import Loss
 from mv_iptel.firmware.foretelling import foretold
 from mv_iptel.firmware.generations import Entry, Generation
-from mv_iptel.firmware.keeping import hash_of, keep_bytes
+from mv_iptel.firmware.keeping import keep_bytes
 from mv_iptel.firmware.mapping import Unusable, path_of, spelled
 from mv_iptel.firmware.merging import merge
 from mv_iptel.firmware.placing import directories
 from mv_iptel.firmware.releases import File, Release, Releases
 from mv_iptel.home import shipped
-from mv_iptel.userdata.disk import NotAFile
+from mv_iptel.userdata.disk import NotAFile, hash_file
 
 # What becomes of a live script that is not as it was published: it stops the publication, it stays, it is
 # replaced, or what stands at its top is carried over.
@@ -119,7 +119,7 @@ class _Planner:
         except NotAFile as error:
             made.problems.append(f"{file.place}/{file.name}: {error.strerror}")
             return
-        if not self._whole(file):
+        if not self.releases.has(file.sha256, file.size):
             made.problems.append(
                 f"{file.place}/{file.name}: its content is not in the store; install it again"
             )
@@ -203,7 +203,7 @@ class _Planner:
                     self._known.setdefault(_last(file.name), set()).add(file.sha256)
             for folder in ("TFTPdata", "HTTPdata", "HTTPSdata"):
                 for sample in _files(shipped() / folder):
-                    self._known.setdefault(_last(sample.name), set()).add(hash_of(sample))
+                    self._known.setdefault(_last(sample.name), set()).add(hash_file(sample))
         return self._known
 
     def _vendors(self, file: File, now: Entry | None) -> Iterable[bytes]:
@@ -222,16 +222,10 @@ class _Planner:
     def _content(self, sha256: str) -> bytes:
         return self.releases.content(sha256).read_bytes()
 
-    def _whole(self, file: File) -> bool:
-        try:
-            return self.releases.content(file.sha256).stat().st_size == file.size
-        except (OSError, ValueError):
-            return False
-
     def _hash(self, path: Path) -> str:
         key = os.fspath(path)
         if key not in self._hashes:
-            self._hashes[key] = hash_of(path)
+            self._hashes[key] = hash_file(path)
         return self._hashes[key]
 
 

@@ -20,7 +20,7 @@ from mv_iptel.home import Home
 from mv_iptel.userdata.disk import lasting_folder, own_like
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}-[0-9a-f]{8}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")  # as a content is named
 
 # What becomes of a release (DESIGN 10).
 ARRIVING, REFUSED, STAGED, RING = "arriving", "refused", "staged", "ring"
@@ -93,9 +93,16 @@ class Releases:
 
     def content(self, sha256: str) -> Path:
         """Where a content lies, or would. ValueError: that is no sha256."""
-        if not _SHA256.fullmatch(sha256):
+        if not SHA256.fullmatch(sha256):
             raise ValueError("no sha256")
         return self.folder / "content" / sha256[:2] / sha256
+
+    def has(self, sha256: str, size: int) -> bool:
+        """Whether a content lies there, as long as it must be."""
+        try:
+            return self.content(sha256).stat().st_size == size
+        except (OSError, ValueError):
+            return False
 
     def in_state(self, *states: str) -> list[Release]:
         """Those in one of these states, the newest first."""

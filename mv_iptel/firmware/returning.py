@@ -12,11 +12,11 @@ from mv_iptel.firmware import foreseeing, generations
 from mv_iptel.firmware.carrying import EDITED, Meddled, state_of
 from mv_iptel.firmware.generations import Entry
 from mv_iptel.firmware.journal import Change
-from mv_iptel.firmware.keeping import hash_of, keep_file
+from mv_iptel.firmware.keeping import keep_file
 from mv_iptel.firmware.mapping import Unusable, path_of
 from mv_iptel.firmware.planning import Conflict
 from mv_iptel.firmware.releases import Releases
-from mv_iptel.userdata.disk import NotAFile
+from mv_iptel.userdata.disk import NotAFile, hash_file
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Returning:
             if earlier is None:
                 going.append((one, path, there))
                 continue
-            if not self._whole(earlier):
+            if not self.releases.has(earlier.sha256, earlier.size):
                 raise LookupError(f"what {one.place}/{one.name} replaced is not in the store any more")
             keep(self.releases, str(path), there, one.role)
             if earlier.sha256 != there:
@@ -148,10 +148,4 @@ class Returning:
         except (Unusable, NotAFile) as error:
             draft.left.append(f"{one.place}/{one.name} stays: {error}")
             return None
-        return path, hash_of(path) if state else ""
-
-    def _whole(self, entry: Entry) -> bool:
-        try:
-            return self.releases.content(entry.sha256).stat().st_size == entry.size
-        except (OSError, ValueError):
-            return False
+        return path, hash_file(path) if state else ""

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from mv_iptel.config import Config
 from mv_iptel.firmware import generations, journal
 from mv_iptel.firmware.generations import Entry
-from mv_iptel.firmware.keeping import hash_of
 from mv_iptel.firmware.mapping import Unusable, path_of
 from mv_iptel.firmware.releases import REFUSED, REMOVED, Releases
+from mv_iptel.userdata.disk import hash_file
 
 # The settings are the site's own: that they are others than those that came is no fault.
 FAULTS = ("missing", "changed", "unreadable", "damaged")
@@ -119,5 +119,5 @@ class _Hashes:
         there = os.stat(path)
         key = there.st_dev, there.st_ino
         if key not in self._known or not there.st_ino:
-            self._known[key] = hash_of(path)
+            self._known[key] = hash_file(path)
         return self._known[key]

@@ -12,12 +12,7 @@ from pathlib import Path
 
 from mv_iptel.home import Home
 from mv_iptel.turn import away
-from mv_iptel.userdata.disk import make_folder, own_like
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from mv_iptel.userdata.disk import open_lock, take_lock
 
 SECONDS = 1800.0  # a release of gigabytes is unpacked and synced under this lock
 
@@ -53,10 +48,10 @@ def alone(home: Home, seconds: float = SECONDS) -> Iterator[None]:
         if not turn.acquire(timeout=seconds):
             raise Busy(path)
     try:
-        fd = _opened(path)
+        fd = open_lock(path)
         try:
             pause = 0.005
-            while not _taken(fd):
+            while not take_lock(fd):
                 if time.monotonic() > end:
                     raise Busy(path)
                 with away():
@@ -71,30 +66,3 @@ def alone(home: Home, seconds: float = SECONDS) -> Iterator[None]:
             os.close(fd)  # gives the lock back
     finally:
         turn.release()
-
-
-def _opened(path: Path) -> int:
-    flags = os.O_RDWR if fcntl is None else os.O_RDONLY  # a lock of root's making is enough to read
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        return os.open(path, flags)
-    except FileNotFoundError:
-        make_folder(path.parent)
-        fd = os.open(path, flags | os.O_CREAT, 0o640)
-        own_like(fd, os.stat(path.parent))
-        return fd
-
-
-def _taken(fd: int) -> bool:
-    try:
-        if fcntl is not None:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            import msvcrt
-
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-            return False
-        raise
-    return True

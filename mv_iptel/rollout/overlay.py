@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mv_iptel.config import Config
+from mv_iptel.firmware.placing import directories
 from mv_iptel.firmware.releases import Releases
 from mv_iptel.library.answers import Phone
 from mv_iptel.library.contents import Body, Key
@@ -49,9 +50,9 @@ class Overlay:
         self._scripts: dict[str, dict[str, Script]] = {}
         self._composed: OrderedDict[tuple[str, Key, tuple[Clause, ...]], Body] = OrderedDict()
         self.paths: dict[str, str] = {}  # the path of a ring's script -> its name
-        releases = Releases(config.home)
+        releases, where = Releases(config.home), directories(config)
         for place, named in rollout.scripts.items():
-            here = self._scripts.setdefault(os.fspath(directory(config, place)), {})
+            here = self._scripts.setdefault(os.fspath(where[place]), {})
             for name, sha256 in named.items():
                 path = releases.content(sha256)
                 body = Body.made(_read(path, sha256), name, os.fspath(path), rollout.since)
@@ -123,16 +124,6 @@ class Overlay:
             while len(self._composed) > COMPOSED:
                 self._composed.popitem(last=False)
         return body
-
-
-def directory(config: Config, place: str) -> Path:
-    """The data directory that a place of a release stands for."""
-    return {
-        "TFTPdata": config.tftp.tftp_dir,
-        "HTTPdata": config.http.http_dir,
-        "HTTPSdata": config.https.https_dir,
-        "FTPdata": config.ftp.ftp_dir,
-    }[place]
 
 
 def _read(path: Path, sha256: str) -> bytes:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mv_iptel.firmware.releases import ID, PLACES, write_record
+from mv_iptel.firmware.releases import ID, PLACES, SHA256, write_record
 from mv_iptel.home import Home
 from mv_iptel.rollout.rings import Ring, Stage, stage_of
 
@@ -29,7 +29,6 @@ REACHED, LOADED, RUNS, FAILED, LOOPS = "reached", "loaded", "runs", "failed", "l
 FATES = (REACHED, LOADED, RUNS, FAILED, LOOPS)
 
 _RUN = re.compile(r"[0-9a-f]{8}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 LONGEST = 4 << 20  # octets of a plan
 
 
@@ -232,7 +231,7 @@ def _sound(found: Rollout) -> bool:
         and 0 <= found.stage < len(found.stages)
         and all(isinstance(one, int | float) for one in (found.began, found.changed, found.since))
         and all(
-            place in PLACES and all(_SHA256.fullmatch(one) for one in named.values())
+            place in PLACES and all(SHA256.fullmatch(one) for one in named.values())
             for place, named in found.scripts.items()
         )
     )

@@ -84,6 +84,15 @@ def hash_of(fd: int) -> str:
     return told.hexdigest()
 
 
+def hash_file(path: Path) -> str:
+    """The sha256, in hex, of a regular file. Raises NotAFile, OSError."""
+    fd = open_file(path)
+    try:
+        return hash_of(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder last. Only POSIX can."""
     if os.name != "posix":
@@ -142,10 +151,10 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     if not mine:
         raise kept
     try:
-        fd = _open_lock(path)
+        fd = open_lock(path)
         try:
             pause = 0.001
-            while not _take(fd):
+            while not take_lock(fd):
                 if time.monotonic() > end:
                     raise kept
                 with away():
@@ -158,7 +167,8 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
         _turn.release()
 
 
-def _open_lock(path: Path) -> int:
+def open_lock(path: Path) -> int:
+    """A descriptor of a lock, which is made where it is missing. Raises OSError."""
     flags = os.O_RDWR if fcntl is None else os.O_RDONLY  # a lock of root's making is enough to read
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
@@ -170,7 +180,8 @@ def _open_lock(path: Path) -> int:
         return fd
 
 
-def _take(fd: int) -> bool:
+def take_lock(fd: int) -> bool:
+    """Take a lock, which ends with its descriptor. False: another descriptor has it. Raises OSError."""
     try:
         if fcntl is not None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,6 +23,7 @@ from mv_iptel.library.contents import Key, etag_of, key_of
 from mv_iptel.turn import away
 from mv_iptel.userdata.disk import (
     Aside,
+    hash_file,
     hash_of,
     lasting_folder,
     locked,
@@ -277,7 +278,7 @@ def _keep(places: Places, found: os.stat_result, sha256: str) -> Path | None:
         try:
             os.link(places.current, version, follow_symlinks=False)
         except FileExistsError:
-            if _content(version) == sha256:  # a crash came between its link and its rename
+            if hash_file(version) == sha256:  # a crash came between its link and its rename
                 break
             at += 1000
             continue
@@ -297,14 +298,6 @@ def _keep(places: Places, found: os.stat_result, sha256: str) -> Path | None:
                 return None
         break
     return version
-
-
-def _content(path: Path) -> str:
-    fd = open_file(path)
-    try:
-        return hash_of(fd)
-    finally:
-        os.close(fd)
 
 
 def _copy(current: Path, version: Path, found: os.stat_result, sha256: str) -> bool:
