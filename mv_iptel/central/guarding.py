@@ -69,7 +69,7 @@ class Guard:
         try:
             if not self.open:
                 raise No(503, "stopping", "the central server is being stopped", 30)
-            if self._bans.banned(address(request)):
+            if self._bans.banned(address(request)):  # since it came
                 request.protocol.force_close()
                 raise ConnectionResetError("this address is banned")
             return await handler(request)
@@ -120,6 +120,8 @@ class Guard:
             await self.slowly(peer, f"{what} came from {peer} to the central server")
             text = "this needs the token that the branch got when it joined; a revoked one is worth nothing"
             raise No(401, "token", text, WWW_Authenticate="Bearer")
+        if not self.ports.known(request.protocol, branch.name):
+            raise No(429, "busy", "this branch has too many connections", 5)
         self._failures.right(peer)
         self._reports.seen(branch.name, peer, time.time())
         return branch

@@ -69,7 +69,7 @@ class Failures:
 
     def failed(self, address: str, now: float) -> tuple[float, bool]:
         """One more of this address: seconds until it is answered, and whether that is news to tell."""
-        host = _host(address)
+        host = host_of(address)
         count, last, told = self._known.pop(host, (0, now, float("-inf")))
         count = 1 if now - last > FORGIVEN else count + 1
         news = now - told >= SAY_AGAIN
@@ -80,9 +80,9 @@ class Failures:
 
     def right(self, address: str) -> None:
         """A token of this address was right: what was wrong before were slips."""
-        self._known.pop(_host(address), None)
+        self._known.pop(host_of(address), None)
 
 
-def _host(address: str) -> str:
-    """With IPv6 a host may take any address of its network."""
+def host_of(address: str) -> str:
+    """Who stands for an address: with IPv6 a host may take any address of its network."""
     return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address

@@ -8,11 +8,15 @@ import os
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mv_iptel import ports
+from mv_iptel.addresses import address_of
+from mv_iptel.central.limiting import host_of
 from mv_iptel.events import Event, Listening, Notice
 from mv_iptel.files import states
 from mv_iptel.http.tls import CertificateError, Policy, make_context
@@ -21,10 +25,15 @@ if TYPE_CHECKING:
     from mv_iptel.config import Config
 
 BACKLOG = 256
-MOST = 512  # connections at once
+MOST = 512  # connections at once,
+EACH = 128  # of one host,
+BRANCH = 64  # of one branch,
+STRANGERS = 256  # and of those that have shown no token yet: the oldest of them make room,
+STRANGE = 32  # but those of one host do not
 HANDSHAKE = 15.0  # seconds in which it must be done
 IDLE = 75.0  # seconds in which a request must come, or be complete
 SWEEP = 5.0
+FULL = 0.5  # seconds before the next try to take a connection when the system has no room for one
 
 Row = dict[str, Any]
 
@@ -64,21 +73,47 @@ class Context:
             self._publish(Notice("certificate", text, "error", source=os.fspath(self.files[0])))
 
 
-class _Full(asyncio.Protocol):
-    """What a connection gets that is one too many."""
+@dataclass(eq=False)
+class _Guest:
+    """One connection, from its first octet on."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.abort()  # type: ignore[attr-defined]
+    host: str
+    since: float  # when it began to idle; inf while it is served
+    branch: str = ""  # whose token it has shown
+    protocol: Any = None
+    task: asyncio.Task[None] | None = None  # its handshake
+
+    @property
+    def gone(self) -> bool:
+        return (self.task is None or self.task.done()) and (
+            self.protocol is None or self.protocol.transport is None
+        )
+
+    def close(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+        if self.protocol is not None and self.protocol.transport is not None:
+            self.protocol.transport.abort()
 
 
 class Ports:
-    """The sockets of one server on every address. `make` makes the protocol of a connection."""
+    """The sockets of one server on every address. `make` makes the protocol of a connection.
 
-    def __init__(self, make: Callable[[], Any], publish: Callable[[Event], None]):
-        self._make, self._publish = make, publish
-        self._servers: dict[tuple[str, int], asyncio.Server] = {}
+    Connections are taken here and not by asyncio's server, which would begin a handshake with everybody: a
+    banned host gets none, and no host, and no branch, keeps the others out by many of them.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        publish: Callable[[Event], None],
+        banned: Callable[[str], bool] = lambda address: False,
+    ):
+        self._make, self._publish, self._banned = make, publish, banned
+        self._servers: dict[tuple[str, int], tuple[socket.socket, asyncio.Task[None]]] = {}
         self._rows: dict[tuple[str, int], Row] = {}
-        self._since: dict[Any, float] = {}  # connection -> when it began to idle; inf while it is served
+        self._guests: dict[_Guest, None] = {}  # in the order in which they came
+        self._by: dict[Any, _Guest] = {}  # by the protocol of the connection
         self._sweeping: asyncio.Task[None] | None = None
 
     async def open(self, config: Config, context: Context | None, error: str = "") -> None:
@@ -114,28 +149,36 @@ class Ports:
             self._sweeping = None
         for place in list(self._rows):
             await self._shut(place)
+        for guest in [one for one in self._guests if one.protocol is None or one.protocol.transport is None]:
+            guest.close()  # a handshake that has not ended
 
     def busy(self, connection: Any) -> None:
         """A request of this connection is being answered."""
-        if connection in self._since:
-            self._since[connection] = float("inf")
+        if guest := self._by.get(connection):
+            guest.since = float("inf")
 
     def idle(self, connection: Any) -> None:
         """It was answered."""
-        if connection in self._since:
-            self._since[connection] = time.monotonic()
+        if guest := self._by.get(connection):
+            guest.since = time.monotonic()
+
+    def known(self, connection: Any, branch: str) -> bool:
+        """It has shown the token of this branch. False: the branch has too many connections."""
+        guest = self._by.get(connection)
+        if guest is None or guest.branch == branch:
+            return True
+        if self._count(lambda one: one.branch == branch) >= BRANCH:
+            self._forget(time.monotonic())
+            if self._count(lambda one: one.branch == branch) >= BRANCH:
+                return False
+        guest.branch = branch
+        return True
 
     async def _bind(self, place: tuple[str, int], context: Context, named: bool) -> None:
-        sock = None
         try:
             sock = ports.listen(*place, BACKLOG)
-            self._servers[place] = await asyncio.get_running_loop().create_server(
-                self._connection, sock=sock, ssl=context.ssl, backlog=BACKLOG,
-                ssl_handshake_timeout=HANDSHAKE, ssl_shutdown_timeout=2.0,
-            )  # fmt: skip
+            self._servers[place] = sock, asyncio.create_task(self._accept(sock, context))
         except OSError as fault:
-            if sock is not None:
-                sock.close()
             if fault.errno in ports.NO_FAMILY and not named:
                 del self._rows[place]  # a host without IPv6 misses nothing
                 return
@@ -151,9 +194,11 @@ class Ports:
         self._say(place, "up")
 
     async def _shut(self, place: tuple[str, int]) -> None:
-        server = self._servers.pop(place, None)
-        if server is not None:
-            server.close()
+        if place in self._servers:
+            sock, task = self._servers.pop(place)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            sock.close()
         if self._rows[place]["state"] != "off":
             self._say(place, "off")
         del self._rows[place]
@@ -164,24 +209,79 @@ class Ports:
             row.update(state=state, error=error)
             self._publish(Listening("central", place[0], row["port"], state, error, tls=row["tls"]))
 
-    def _connection(self) -> Any:
-        if len(self._since) >= MOST:
-            self._forget(time.monotonic())
-            if len(self._since) >= MOST:
-                return _Full()
-        made = self._make()
-        self._since[made] = time.monotonic()
-        return made
+    async def _accept(self, sock: socket.socket, context: Context) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                taken, peer = await loop.sock_accept(sock)
+            except OSError:  # it went away at once, or the system has no descriptor left
+                await asyncio.sleep(FULL)
+                continue
+            host = address_of(peer[0])
+            if self._banned(host) or not self._room(host_of(host)):
+                taken.close()
+                continue
+            guest = _Guest(host_of(host), time.monotonic())
+            self._guests[guest] = None
+            guest.task = asyncio.create_task(self._shake(guest, taken, context))
+
+    async def _shake(self, guest: _Guest, taken: socket.socket, context: Context) -> None:
+        def made() -> Any:
+            guest.protocol = self._make()
+            self._by[guest.protocol] = guest
+            return guest.protocol
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                made, taken, ssl=context.ssl, ssl_handshake_timeout=HANDSHAKE, ssl_shutdown_timeout=2.0
+            )
+        except (OSError, ssl.SSLError):  # it speaks no TLS, not this one, or nothing
+            taken.close()
+            self._leave(guest)
+        except asyncio.CancelledError:
+            taken.close()
+            raise
+
+    def _room(self, host: str) -> bool:
+        """Whether one more of this host may come; the oldest stranger may have to go for it."""
+        if self._has_room(host):
+            return True
+        self._forget(time.monotonic())
+        if self._has_room(host):
+            return True
+        strangers = [one for one in self._guests if not one.branch]
+        counted = Counter(one.host for one in strangers)
+        mine = self._count(lambda one: one.host == host)
+        if counted[host] >= STRANGE or mine >= EACH or not strangers:
+            return False
+        # Who has many loses one before who has few.
+        most = max(counted.values())
+        oldest = next(one for one in strangers if counted[one.host] == most)
+        oldest.close()
+        self._leave(oldest)
+        return True
+
+    def _has_room(self, host: str) -> bool:
+        strangers = self._count(lambda one: not one.branch)
+        strange = self._count(lambda one: not one.branch and one.host == host)
+        mine = self._count(lambda one: one.host == host)
+        return len(self._guests) < MOST and mine < EACH and strangers < STRANGERS and strange < STRANGE
+
+    def _count(self, which: Callable[[_Guest], bool]) -> int:
+        return sum(map(which, self._guests))
+
+    def _leave(self, guest: _Guest) -> None:
+        self._guests.pop(guest, None)
+        self._by.pop(guest.protocol, None)
 
     def _forget(self, now: float) -> None:
         """Those that have gone; and those are closed that said nothing for long."""
-        for connection, since in list(self._since.items()):
-            if connection.transport is None:
-                if now - since > HANDSHAKE + 5 or since == float("inf"):
-                    del self._since[connection]
-            elif now - since > IDLE:
-                connection.transport.abort()
-                del self._since[connection]
+        for guest in list(self._guests):
+            if not guest.gone:
+                if now - guest.since <= IDLE:
+                    continue
+                guest.close()
+            self._leave(guest)
 
     async def _sweep(self) -> None:
         while True:

@@ -6,6 +6,7 @@ The wire is written down in docs/central.md.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -73,11 +74,13 @@ class CentralServer:
         self.changes.config = config
         self._runner = web.AppRunner(
             self._app(), access_log=None, handle_signals=False, keepalive_timeout=60, shutdown_timeout=1,
-            handler_cancellation=True, logger=wire,
+            handler_cancellation=True, logger=wire, auto_decompress=False,  # nobody packs what he sends here
         )  # fmt: skip
         await self._runner.setup()
         assert self._runner.server is not None
-        self._ports = self.guard.ports = Ports(self._runner.server, self.stream.publish)
+        self._ports = self.guard.ports = Ports(
+            self._runner.server, self.stream.publish, self.library.bans.banned
+        )
         await self._open()
         self._tasks = [asyncio.create_task(self._care()), asyncio.create_task(self._take_stock(True))]
 
@@ -313,7 +316,7 @@ async def _dress(request: web.Request, response: web.StreamResponse) -> None:
 async def _json(request: web.Request) -> dict[str, Any]:
     try:
         async with asyncio.timeout(30):
-            told = await request.json()
+            told = json.loads(await request.read())  # whatever the client says of its charset
     except TimeoutError:
         raise bad("the body did not come in time") from None
     except (ValueError, RecursionError):

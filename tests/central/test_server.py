@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import random
@@ -13,7 +14,7 @@ import time
 import pytest
 
 from mv_iptel import certs
-from mv_iptel.central import authority, guarding, inviting
+from mv_iptel.central import authority, guarding, inviting, listening
 from mv_iptel.central.listening import IDLE, Ports
 from mv_iptel.central.orders import BACKUP, UPDATE
 from mv_iptel.central.refusing import No
@@ -157,8 +158,9 @@ def test_a_certificate_of_somebody_else_is_none(office, oslo, tmp_path):
 def test_a_banned_address(office, oslo):
     banned = office.home.lists / "banned.txt"
     banned.write_text("127.0.0.1\n")
-    with pytest.raises(ConnectionError):
-        oslo.ask("GET", "/v1/manifest")
+    with socket.create_connection(("127.0.0.1", office.port)) as plain:
+        plain.settimeout(10)
+        assert plain.recv(1) == b"", "it gets no handshake either"
     banned.unlink()
     assert oslo.ask("GET", "/v1/manifest").status == 200
 
@@ -253,12 +255,73 @@ def test_who_never_asks_is_closed(office):
         async def later():
             ports._forget(time.monotonic() + IDLE + 1)
 
-        while not any(one.transport for one in list(ports._since)):
+        while not any(one.transport for one in list(ports._by)):
             pass
         office.call(later())
         with pytest.raises(OSError):
             assert connection.recv(1) == b""
             raise ConnectionResetError
+
+
+def test_nobody_keeps_the_branches_out(office, oslo, monkeypatch):
+    """One host that opens connections and says nothing loses them; branches come in all the while."""
+    monkeypatch.setattr(listening, "STRANGE", 6)
+    held = [socket.create_connection(("127.0.0.1", office.port)) for _ in range(30)]
+    try:
+        with socket.create_connection(("127.0.0.1", office.port), source_address=("127.0.0.2", 0)) as plain:
+            context = office.context()
+            with context.wrap_socket(plain, server_hostname="127.0.0.1") as other:
+                head = f"GET /v1/manifest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {oslo.token}\r\n\r\n"
+                other.sendall(head.encode())
+                assert other.recv(12) == b"HTTP/1.1 200"
+        hosts = [one.host for one in office.server._ports._guests]
+        assert hosts.count("127.0.0.1") <= 6 + 1  # those of the other tests
+    finally:
+        for one in held:
+            one.close()
+
+
+def test_strangers_of_many_hosts_make_room(office, oslo, monkeypatch):
+    monkeypatch.setattr(listening, "STRANGERS", 8)
+    held = [
+        socket.create_connection(("127.0.0.1", office.port), source_address=(f"127.0.1.{at}", 0))
+        for at in range(1, 21)
+    ]
+    try:
+        assert oslo.ask("GET", "/v1/manifest").status == 200
+    finally:
+        for one in held:
+            one.close()
+
+
+def test_a_branch_has_only_so_many_connections(office, monkeypatch):
+    monkeypatch.setattr(listening, "BRANCH", 2)
+    many = Branch(office, "Many")
+    context, held = office.context(), []
+    head = f"GET /v1/manifest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {many.token}\r\n\r\n".encode()
+    for _ in range(3):
+        plain = socket.create_connection(("127.0.0.1", office.port))
+        held.append(context.wrap_socket(plain, server_hostname="127.0.0.1"))
+        held[-1].sendall(head)
+    try:
+        assert sorted(one.recv(12) for one in held) == [b"HTTP/1.1 200"] * 2 + [b"HTTP/1.1 429"]
+    finally:
+        for one in held:
+            one.close()
+
+
+@pytest.mark.parametrize("kind", ["nonsense", "zlib", "undefined", "idna"])
+def test_strangers_do_not_choose_how_a_body_is_read(office, kind, fast, caplog):
+    got = office.ask(
+        "POST", "/v1/join", b'{"token": 5}', {"Content-Type": f"application/json; charset={kind}"}
+    )
+    assert got.json["error"] == "bad-request" and not caplog.records
+
+
+@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(b" " * (8 << 20))])
+def test_packed_bodies_are_not_unpacked(office, data, fast, caplog):
+    got = office.ask("POST", "/v1/join", data, {"Content-Encoding": "gzip"})
+    assert got.json["error"] == "bad-request" and not caplog.records
 
 
 # orders and reports
