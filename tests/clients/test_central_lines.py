@@ -38,11 +38,6 @@ def package(folder: Path, size: int) -> Path:
     return archive
 
 
-def linked(folder: Path, keys: dict | None = None) -> Company:
-    """A company whose branch A reaches the centre over a relay, once that stands."""
-    return Company(folder, "1s", {("BACKUP_SERVERS", "BandwidthLimit"): 0, **(keys or {})})
-
-
 def over(company: Company, relay: Cutting) -> None:
     """Branch A joins, and asks the centre by way of the relay from now on."""
     company.join(company.a, "A")
@@ -62,7 +57,7 @@ def arrived(site: Site, size: int) -> bool:
 
 def test_a_cut_at_60_percent_costs_nothing_twice(tmp_path, count, evidence):
     size = count("firmware-size")
-    company = linked(tmp_path)
+    company = Company(tmp_path, "1s")
     with company.centre, Cutting((HOST, company.centre.central)) as relay:
         over(company, relay)
         archive = package(tmp_path, size)
@@ -124,12 +119,12 @@ def downloads(program: str, site: Site) -> float:
 
 
 def test_a_limit_leaves_phones_their_rate(tmp_path, program, count, evidence):
-    """Five runs each, alternating: with a branch that fetches at 100 Mbit/s, and without."""
+    """Five runs each, alternating: with a branch to which the centre gives 100 Mbit/s, and without."""
     curl = program("curl")
     if count("firmware-size") < GIB:
         pytest.skip("a rate is measured by `make prove` alone, on a machine that has nothing else to do")
     size = GIB
-    company = linked(tmp_path, {("BACKUP_SERVERS", "BandwidthLimit"): LIMIT})
+    company = Company(tmp_path, "1s", centre={("BACKUP_SERVERS", "BandwidthLimit"): LIMIT})
     with company.centre, Cutting((HOST, company.centre.central)) as relay:
         over(company, relay)
         archive = package(tmp_path, size)
