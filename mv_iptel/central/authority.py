@@ -66,6 +66,11 @@ def pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, *form)
+
+
 def ensure(home: Home, now: datetime | None = None) -> Path:
     """The authority of the branches' certificates, made where there is none. Raises OSError, CertError."""
     ca, key_file = folder(home) / "ca.pem", folder(home) / "ca-key.pem"
@@ -87,8 +92,7 @@ def ensure(home: Home, now: datetime | None = None) -> Path:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )  # fmt: skip
-        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        write(key_file, key.private_bytes(serialization.Encoding.PEM, *form), 0o600)
+        write(key_file, key_pem(key), 0o600)
         write(ca, pem(certificate).encode())
     return ca
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mv_iptel import __version__, files
-from mv_iptel.central.authority import fingerprint, folder, write
+from mv_iptel.central.authority import fingerprint, folder, key_pem, pem, write
 from mv_iptel.central.inviting import TOKEN, Invite
 from mv_iptel.central.peers import Away, Link, Peer, Said, certificate_of, token_of
 from mv_iptel.central.state import State
@@ -55,7 +55,7 @@ async def join(config: Config, invite: Invite, role: str = "primary") -> Joined:
     key = _key(key_file)
     told = {"token": invite.token, "csr": _request(key), "server": config.settings.server_name,
             "version": __version__}  # fmt: skip
-    context = ssl.create_default_context(cadata=_pem(authority))
+    context = ssl.create_default_context(cadata=pem(authority))
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     link = Link(peer, config, context)
@@ -74,7 +74,7 @@ async def join(config: Config, invite: Invite, role: str = "primary") -> Joined:
     sound = isinstance(name, str) and isinstance(token, str) and TOKEN.fullmatch(token)
     if not sound or not isinstance(certificate, str) or not _fits(certificate, key):
         raise NotJoined(f"{peer.place} says yes, but not what a central server says then; is it up to date?")
-    _write(config, peer, _pem(authority), token, certificate, key)
+    _write(config, peer, pem(authority), token, certificate, key)
     with suppress(OSError):
         key_file.unlink()
     state = State(config.home)
@@ -124,13 +124,8 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey:
         if isinstance(found, ec.EllipticCurvePrivateKey):
             return found
     made = ec.generate_private_key(ec.SECP256R1())
-    write(path, _key_pem(made), 0o600)
+    write(path, key_pem(made), 0o600)
     return made
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, *form)
 
 
 def _request(key: ec.EllipticCurvePrivateKey) -> str:
@@ -145,10 +140,6 @@ def _fits(certificate: str, key: ec.EllipticCurvePrivateKey) -> bool:
         return False
 
 
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
 def _shown(text: str) -> str:
     return "".join(one for one in text if one.isprintable())[:100]
 
@@ -159,7 +150,7 @@ def _write(
     """Everything into its place; the ini last, so that it never names what is not there."""
     home, certs = config.home, config.home.certs
     other = "secondary" if peer.role == "primary" else "primary"
-    write(certificate_of(home, peer), certificate.encode() + _key_pem(key), 0o600)
+    write(certificate_of(home, peer), certificate.encode() + key_pem(key), 0o600)
     write(certs / f"peer-ca-{peer.role}.pem", authority.encode(), 0o644)
     bundle = [authority]
     with suppress(FileNotFoundError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, USAGE, console, end, print_json
+from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, USAGE, console, end, errors, print_json
 from mv_iptel.config import Config, ConfigError, defaults, load
 from mv_iptel.home import Home
 
@@ -109,12 +110,26 @@ def get(config: Config, path: str) -> Any:
 
 
 def post(config: Config, path: str, body: Any = None) -> Any:
-    token = _token(config)
+    """Have the running server do something; where none runs the command ends. Raises Refused."""
     try:
-        get(config, "/slots")  # whose server it is shows before it is told to do anything
-        return asyncio.run(_request(config, "POST", path, token, body))
+        return tell(config, path, body)
     except Unreachable as error:
         end(UNREACHABLE, str(error))
+
+
+def tell(config: Config, path: str, body: Any = None) -> Any:
+    """The same, for who can do without a server. Raises Unreachable, Refused."""
+    get(config, "/slots")  # whose server it is shows before it is told to do anything
+    return asyncio.run(_request(config, "POST", path, _token(config), body))
+
+
+def refresh(config: Config) -> None:
+    """Tell a running server that somebody else worked on its files; without one there is nobody to tell."""
+    with contextlib.suppress(Unreachable, SystemExit):  # who may not read the token was told so
+        try:
+            tell(config, "/control/refresh")
+        except Refused as error:
+            errors.print(f"the running server was not told: {error}", style="yellow", markup=False)
 
 
 def did(call: Callable[[], Any], as_json: bool, text: str) -> None:

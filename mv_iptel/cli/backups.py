@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
@@ -12,7 +11,7 @@ from urllib.parse import quote
 import click
 from rich.text import Text
 
-from mv_iptel.cli.asking import Refused, Unreachable, did, get, installed, post
+from mv_iptel.cli.asking import Refused, Unreachable, did, get, installed, post, refresh
 from mv_iptel.cli.backup_views import (
     DAMAGED,
     find,
@@ -206,7 +205,7 @@ def restore_backup(home: Home, as_json: bool, file: str, version: str) -> None:
         end(NEGATIVE, f"{name} was not restored: {words_of(error)}")
     if isinstance(stored, Refuse):
         end(NEGATIVE, f"{name} was not restored: {REASONS.get(stored.reason, '')}; {stored.detail}")
-    _refresh(config)
+    refresh(config)
     found = compare.differences(before, data)
     if as_json:
         told = [{**one._asdict(), "words": one.words()} for one in found]
@@ -220,18 +219,6 @@ def restore_backup(home: Home, as_json: bool, file: str, version: str) -> None:
             kept = next((one.id for one in versions.of(config, name)[1:] if one.sha8 == current.sha8), "")
             text = f"  what it replaced is kept as {kept}" if kept else ""
             console.print(text, style="dim", markup=False)
-
-
-def _refresh(config: Config) -> None:
-    """Tell a running server that somebody else worked on its files; without one there is nobody to tell."""
-    try:
-        get(config, "/slots")
-        with contextlib.suppress(SystemExit):  # who may not read the token was told so; the work is done
-            post(config, "/control/refresh")
-    except Unreachable:
-        pass
-    except Refused as error:
-        console.print(f"the running server was not told: {error}", style="yellow", markup=False)
 
 
 # export

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import ipaddress
 import time
-from contextlib import suppress
-from types import ModuleType
 from typing import Any
 
 import click
@@ -19,6 +15,7 @@ from mv_iptel.central import authority, reports
 from mv_iptel.central.inviting import MOST_ADDRESSES, Invite
 from mv_iptel.central.orders import BACKUP, RESTORE, UPDATE, Order, Orders
 from mv_iptel.central.tokens import Branch, Branches
+from mv_iptel.cli import central_join
 from mv_iptel.cli.asking import installed
 from mv_iptel.cli.backup_views import find, names_of, only, read
 from mv_iptel.cli.forms import Columns, day
@@ -142,8 +139,7 @@ def status(home: Home, as_json: bool, revoke: str) -> None:
     told: dict[str, Any] = {"role": None}
     keys = config.backup_servers
     branches, orders = Branches(home), Orders(home)
-    half = _branch_half()
-    branch = half.told(config) if half is not None and hasattr(half, "told") else None
+    branch = central_join.told(config)
     is_centre = keys.file_server or bool(branches.all() or branches.invitations())
     if is_centre:
         told |= {"role": "server", **_centre(home, branches, orders)}
@@ -154,8 +150,8 @@ def status(home: Home, as_json: bool, revoke: str) -> None:
     else:
         if is_centre:
             _show_centre(told, keys.file_server)
-        if branch is not None and half is not None:
-            half.show(branch)
+        if branch is not None:
+            central_join.show(branch)
     if told["role"] is None:
         end(NEGATIVE, "" if as_json else "this is no central server (FileServer=0) and no branch of one")
     return None
@@ -328,18 +324,7 @@ def _show_order(order: Order) -> None:
     )
 
 
-def _branch_half() -> ModuleType | None:
-    """What a branch has of these commands: `join`, and `told(config)` and `show(told)` for `status`."""
-    name = "mv_iptel.cli.central_join"
-    if importlib.util.find_spec(name) is None:
-        return None
-    with suppress(ImportError):
-        return importlib.import_module(name)
-    return None
-
-
-if (_half := _branch_half()) is not None:
-    for _command in _half.commands:
-        central.add_command(_command)
+for _command in central_join.commands:
+    central.add_command(_command)
 
 commands: list[click.Command] = [central]

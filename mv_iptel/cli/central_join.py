@@ -14,7 +14,7 @@ from mv_iptel.central.client import wanted
 from mv_iptel.central.inviting import parse
 from mv_iptel.central.peers import peers_of
 from mv_iptel.central.state import State
-from mv_iptel.cli.asking import Refused, Unreachable, get, installed, post
+from mv_iptel.cli.asking import Refused, Unreachable, get, installed, tell
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
 from mv_iptel.config import Config, load
 from mv_iptel.home import Home
@@ -71,13 +71,9 @@ def join(home: Home, as_json: bool, line: tuple[str, ...], secondary: bool) -> N
 
 def _reload(config: Config) -> bool:
     """Have a running server follow; whether one does."""
-    try:
-        get(config, "/slots")
-        with contextlib.suppress(SystemExit):  # who may not read the token was told so; the work is done
-            post(config, "/control/reload")
-            return True
-    except (Unreachable, Refused):
-        pass
+    with contextlib.suppress(Unreachable, Refused, SystemExit):  # who may not read the token was told so
+        tell(config, "/control/reload")
+        return True
     return False
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from mv_iptel.cli.asking import Refused, Unreachable, get, installed, post
+from mv_iptel.cli.asking import installed, refresh
 from mv_iptel.cli.firmware_scan import scan_phones
 from mv_iptel.cli.firmware_views import as_dict, show_list, show_plan, show_release, show_verified
+from mv_iptel.cli.forms import bar
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, print_json
 from mv_iptel.config import Config
 from mv_iptel.events import Event
@@ -94,8 +93,8 @@ def show_one(home: Home, as_json: bool, release: str) -> None:
       mv-iptel firmware show 96x1-IPT-H323-R6_8
     """
     config = installed(home)
-    one = _meant(config, release)
-    made = _planned(config, one, "stop") if one.state in ("staged", "ring", "superseded") else None
+    one = meant(config, release)
+    made = planned(config, one, "stop") if one.state in ("staged", "ring", "superseded") else None
     if as_json:
         print_json({**as_dict(one, files=True), "plan": as_dict(made) if made else None})
         return
@@ -128,20 +127,20 @@ def install_archive(
     publisher = _publisher(config, as_json)
     try:
         intake.clean(config.home)
-        with _bar(as_json) as bar:
-            one = intake.take(config, archive, "command", lambda at: bar(at.what, at.done, at.total))
+        with bar(as_json) as told:
+            one = intake.take(config, archive, "command", lambda at: told(at.what, at.done, at.total))
     except OSError as error:
         end(NEGATIVE, _words(error))
     if one.state == REFUSED:
         if as_json:
             print_json(as_dict(one))
         end(NEGATIVE, f"{archive.name} is refused: {one.note}")
-    made = _planned(config, one, live or "stop")
+    made = planned(config, one, live or "stop")
     if not as_json:
         show_release(one)
         show_plan(made)
     if not at_once:
-        _refresh(config, as_json)
+        refresh(config)
         if as_json:
             print_json({**as_dict(one, files=True), "plan": as_dict(made)})
         else:
@@ -173,8 +172,8 @@ def publish_release(
     """
     config = installed(home)
     publisher = _publisher(config, as_json)
-    one = _meant(config, release)
-    made = _planned(config, one, live or "stop")
+    one = meant(config, release)
+    made = planned(config, one, live or "stop")
     if not as_json:
         show_plan(made)
     _publish(config, publisher, one, made, live, yes, force, as_json)
@@ -215,7 +214,7 @@ def roll_back(home: Home, as_json: bool, release: str | None, live: str | None) 
     """
     config = installed(home)
     publisher = _publisher(config, as_json)
-    ident = _meant(config, release).id if release else None
+    ident = meant(config, release).id if release else None
     _did(config, as_json, "taken back: ", lambda _: publisher.rollback(ident, live or "stop"))
 
 
@@ -236,7 +235,7 @@ def remove_release(home: Home, as_json: bool, release: str) -> None:
     """
     config = installed(home)
     publisher = _publisher(config, as_json)
-    one = _meant(config, release)
+    one = meant(config, release)
     _did(config, as_json, f"{one.id} is removed", lambda _: publisher.remove(one.id))
 
 
@@ -257,8 +256,8 @@ def verify_published(home: Home, as_json: bool) -> None:
     """
     config = installed(home)
     try:
-        with _bar(as_json) as bar:
-            found = verify(config, lambda done, total: bar("reading", done, total))
+        with bar(as_json) as told:
+            found = verify(config, lambda done, total: told("reading", done, total))
     except OSError as error:
         end(NEGATIVE, _words(error))
     if as_json:
@@ -271,7 +270,8 @@ def verify_published(home: Home, as_json: bool) -> None:
 # What they share.
 
 
-def _meant(config: Config, text: str) -> Release:
+def meant(config: Config, text: str) -> Release:
+    """The release that somebody named; the end if there is none, or more than one."""
     found = named(Releases(config.home).all(), text)
     if not found:
         end(NEGATIVE, f"there is no release {plain(text)}; `mv-iptel firmware list` shows all")
@@ -296,7 +296,8 @@ def _publisher(config: Config, as_json: bool) -> Publisher:
     return publisher
 
 
-def _planned(config: Config, one: Release, live: str) -> Plan:
+def planned(config: Config, one: Release, live: str) -> Plan:
+    """What publishing it would do now; the end if that cannot be found out."""
     try:
         return plan(config, one, live)
     except OSError as error:
@@ -305,8 +306,8 @@ def _planned(config: Config, one: Release, live: str) -> Plan:
 
 def _did(config: Config, as_json: bool, text: str, work: Callable[[Step], Done | Held]) -> None:
     try:
-        with _bar(as_json) as bar:
-            done = work(lambda count, total: bar("publishing", count, total))
+        with bar(as_json) as told:
+            done = work(lambda count, total: told("publishing", count, total))
     except OSError as error:
         end(NEGATIVE, f"nothing was changed: {_words(error)}")
     if isinstance(done, Held):
@@ -314,7 +315,7 @@ def _did(config: Config, as_json: bool, text: str, work: Callable[[Step], Done |
             print_json({"done": False, "why": list(done.why)})
             end(NEGATIVE)
         end(NEGATIVE, "Nothing was changed:\n" + "\n".join(f"  {one}" for one in done.why))
-    _refresh(config, as_json)
+    refresh(config)
     if as_json:
         told = {"done": True, "generation": done.generation, "changed": done.changed, "left": list(done.left)}
         print_json({**as_dict(done.release), **told})
@@ -325,35 +326,10 @@ def _did(config: Config, as_json: bool, text: str, work: Callable[[Step], Done |
         console.print(f"  {plain(one, 300)}", style="dim", markup=False)
 
 
-def _refresh(config: Config, as_json: bool) -> None:
-    """Tell a running server; without one there is nobody to tell."""
-    try:
-        get(config, "/slots")
-        with contextlib.suppress(SystemExit):  # who may not read the token was told so; the work is done
-            post(config, "/control/refresh")
-    except Unreachable:
-        pass
-    except Refused as error:
-        if not as_json:
-            console.print(f"the running server was not told: {error}", style="yellow", markup=False)
-
-
 def _words(error: Exception) -> str:
     if isinstance(error, OSError):
         return ": ".join(filter(None, (str(error.filename or ""), error.strerror or str(error))))
     return str(error)
-
-
-@contextlib.contextmanager
-def _bar(as_json: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar, on terminals."""
-    if as_json or not console.is_terminal:
-        yield lambda *_: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)
 
 
 firmware.add_command(scan_phones)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from mv_iptel.cli.asking import Refused, Unreachable, get, installed, post
-from mv_iptel.cli.forms import Columns, moment, write_csv
+from mv_iptel.cli.asking import Refused, Unreachable, installed, tell
+from mv_iptel.cli.forms import Columns, bar, moment, write_csv
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, print_json, seconds
 from mv_iptel.config import Config
 from mv_iptel.firmware.scanning import Report, Row, scan
@@ -75,8 +72,8 @@ def scan_phones(
     to_output = csv_file is not None and str(csv_file) == "-"
     if as_json and to_output:
         end(USAGE, "--json and --csv - both write to the standard output; name a file for one of them")
-    with _bar(as_json or to_output) as told:
-        report = scan(config, nets, within, rate, late, told)
+    with bar(as_json or to_output) as told:
+        report = scan(config, nets, within, rate, late, lambda done, total: told("asking", done, total))
     if isinstance(report, str):
         end(USAGE, f"--net: {report}" if nets else report)
     unkept = _keep(config, report.kept)
@@ -99,10 +96,9 @@ def _keep(config: Config, found: list[Scanned]) -> str:
     if not found:
         return ""
     try:
-        get(config, "/slots")
         for at in range(0, len(found), MOST):
             body = {"phones": [one.as_dict() for one in found[at : at + MOST]]}
-            post(config, "/control/seen", body)
+            tell(config, "/control/seen", body)
     except Unreachable:
         return "only the server writes it, and it does not run"
     except Refused as error:
@@ -188,30 +184,6 @@ def _write(path: Path, rows: list[Row]) -> None:
             write_csv(FIELDS, told, out)
     except OSError as error:
         end(USAGE, f"{path}: {error.strerror}")
-
-
-@contextlib.contextmanager
-def _bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """How far it is, on terminals."""
-    if quiet or not console.is_terminal:
-        yield lambda *_: None
-        return
-    columns = (
-        TextColumn("asking"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.completed:,} asked"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-        shown = [0.0]
-
-        def told(done: int, every: int) -> None:
-            if done == every or time.monotonic() - shown[0] > 0.1:
-                shown[0] = time.monotonic()
-                progress.update(task, completed=done, total=every)
-
-        yield told
 
 
 commands: list[click.Command] = [scan_phones]

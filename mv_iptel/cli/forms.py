@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.text import Text
@@ -129,3 +130,17 @@ def write_csv(fields: Sequence[str], rows: Iterable[dict[str, Any]], out: TextIO
 def moment(when: float) -> str:
     """A time for programs: 2026-07-03T12:00:00+0200; empty for none."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(when)) if when else ""
+
+
+@contextmanager
+def bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """How far something long is, on terminals: it is told what is done, how much of it, and of how much."""
+    if quiet or not console.is_terminal:
+        yield lambda *_: None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)

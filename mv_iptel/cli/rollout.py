@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
-from mv_iptel.cli.asking import Refused as NotDone
-from mv_iptel.cli.asking import Unreachable, get, installed, post
+from mv_iptel.cli.asking import installed, refresh
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
 from mv_iptel.config import Config
 from mv_iptel.home import Home
@@ -135,12 +133,13 @@ def start_rollout(
     The release's files are laid out, then the phones of the stage get its scripts when they boot next. Of
     what is named, each sort must fit: --to and --model together mean that model at those addresses.
     """
+    from mv_iptel.firmware.releases import called
     from mv_iptel.rollout import plans, steering
 
     config = installed(home)
     now = time.time()
     old = plans.load(home)
-    if old is not None and old.state in (plans.PAUSED, plans.HALTED) and _is(release, old.release):
+    if old is not None and old.state in (plans.PAUSED, plans.HALTED) and called(old.release, release):
         if any((to, models, groups, stages, live, most)):
             end(
                 USAGE,
@@ -241,7 +240,7 @@ def abort_rollout(home: Home, as_json: bool, yes: bool) -> None:
             end(USAGE, f"{text}; say --yes")
         if not yes and not click.confirm(f"{text}. Abort?", default=False, err=True):
             end(NEGATIVE, "nothing was changed")
-    _did(config, as_json, lambda: steering.abort(_publisher(config), time.time(), lambda: _tell(config)),
+    _did(config, as_json, lambda: steering.abort(_publisher(config), time.time(), lambda: refresh(config)),
          "is aborted")  # fmt: skip
 
 
@@ -294,21 +293,9 @@ def _stages(
 
 def _planned(config: Config, text: str, live: str) -> Any:
     """What publishing the release that is meant would do; the end if none is, or if it cannot be read."""
-    from mv_iptel.firmware.planning import plan
-    from mv_iptel.firmware.releases import Releases, named
+    from mv_iptel.cli.firmware import meant, planned
 
-    found = named(Releases(config.home).all(), text)
-    if len(found) != 1:
-        why = "there is no such release" if not found else "several are called so, name one by its whole id"
-        end(NEGATIVE, f"{plain(text)}: {why}; `mv-iptel firmware list` shows all")
-    try:
-        return plan(config, found[0], live)
-    except OSError as error:
-        end(NEGATIVE, f"{plain(text)} cannot be read: {error}")
-
-
-def _is(text: str, release: str) -> bool:
-    return text in (release, release[:-9], release[-8:])
+    return planned(config, meant(config, text), live)
 
 
 def _publisher(config: Config) -> Any:
@@ -327,9 +314,13 @@ def _did(config: Config, as_json: bool, work: Callable[[], Any], done: str) -> N
     except OSError as error:
         end(NEGATIVE, f"it was not done: {error}")
     if isinstance(found, Refused):
-        views.against(found.text.split("; "))
+        why = found.text.split("; ")
+        if as_json:
+            print_json({"done": False, "why": why})
+            end(NEGATIVE)
+        views.against(why)
         end(NEGATIVE, "nothing was changed")
-    _tell(config)
+    refresh(config)
     if as_json:
         print_json(views.told(found))
         return
@@ -339,18 +330,6 @@ def _did(config: Config, as_json: bool, work: Callable[[], Any], done: str) -> N
         stage = found.stages[found.stage]
         text = f"stage {found.stage + 1} of {len(found.stages)}: {stage.words()}; phones come in as they boot"
         console.print(f"  {text}", markup=False)
-
-
-def _tell(config: Config) -> None:
-    """A running server takes it up; without one there is nobody to tell."""
-    try:
-        get(config, "/slots")
-        with contextlib.suppress(SystemExit):  # who may not read the token was told so; the work is done
-            post(config, "/control/refresh")
-    except Unreachable:
-        pass
-    except NotDone as error:
-        console.print(f"the running server was not told: {error}", style="yellow", markup=False)
 
 
 commands: list[click.Command] = [rollout]

@@ -116,6 +116,11 @@ def write_record(path: Path, data: bytes) -> None:
     own_like(path, os.stat(path.parent))
 
 
+def called(ident: str, text: str) -> bool:
+    """Whether an administrator may mean this release: by id, by the stem before the hash, by the hash."""
+    return text in (ident, ident[:-9], ident[-8:])
+
+
 def named(releases: Iterable[Release], text: str) -> list[Release]:
-    """Those that an administrator may mean: by id, by the stem before the hash, by the hash."""
-    return [one for one in releases if text in (one.id, one.id[:-9], one.id[-8:])]
+    """Those that an administrator may mean."""
+    return [one for one in releases if called(one.id, text)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mv_iptel.cli.asking import Unreachable, base, get, installed
+from mv_iptel.cli.asking import Unreachable, base, get, installed, post, refresh, tell
 from mv_iptel.config import defaults
 from mv_iptel.home import Home
 from tests.clients.daemon import free_ports
@@ -46,3 +46,14 @@ def test_a_home_that_must_be_there(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         installed(Home(tmp_path / "none"))
     assert ended.value.code == 2 and "name the installation with --home" in capsys.readouterr().err
+
+
+def test_a_server_that_is_told_something_must_run(tmp_path, capsys):
+    config = bound(tmp_path, status_port=free_ports(1)[0])  # nor is there a token: none ever ran
+    with pytest.raises(SystemExit) as ended:
+        post(config, "/control/reload")
+    assert ended.value.code == 3 and "start it with" in capsys.readouterr().err
+    with pytest.raises(Unreachable):
+        tell(config, "/control/reload")
+    refresh(config)
+    assert capsys.readouterr() == ("", "")

@@ -88,7 +88,8 @@ def test_from_start_to_the_end(site):
     assert "is published to every phone" in run(site, "promote")
     assert NEW_APP in (site.http_data / "96xxupgrade.txt").read_text()
     assert told(site, "status")["state"] == "done" and Releases(site).get(ID).state == "published"
-    run(site, "promote", code=1)
+    refused = told(site, "promote", code=1)
+    assert not refused["done"] and "no roll-out is under way" in refused["why"][0]
 
 
 def test_a_halt_is_shown_with_its_phones(site):
