@@ -61,13 +61,18 @@ class Contents:
     def full(self, branch: str) -> bool:
         return self._running[branch] >= AT_ONCE
 
-    async def send(self, request: web.Request, path: Path, sha256: str, branch: str) -> web.StreamResponse:
-        """Answer with this content, or the part of it that was asked for. OSError: it is not there."""
+    async def send(
+        self, request: web.Request, path: Path, sha256: str, branch: str, still: Callable[[], bool]
+    ) -> web.StreamResponse:
+        """Answer with this content, or the part of it that was asked for. OSError: it is not there.
+
+        It is cut when the branch may not have it any more, which `still` tells.
+        """
         self._running[branch] += 1
         fd = -1
         try:
             fd = await asyncio.to_thread(open_file, path)
-            return await self._answer(request, fd, sha256)
+            return await self._answer(request, fd, sha256, still)
         finally:
             if fd >= 0:
                 os.close(fd)
@@ -75,7 +80,9 @@ class Contents:
             if not self._running[branch]:
                 del self._running[branch]
 
-    async def _answer(self, request: web.Request, fd: int, sha256: str) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, fd: int, sha256: str, still: Callable[[], bool]
+    ) -> web.StreamResponse:
         size, tag = os.fstat(fd).st_size, f'"{sha256}"'
         headers = {"ETag": tag, "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream",
                    "Cache-Control": "private, max-age=31536000, immutable"}  # fmt: skip
@@ -94,11 +101,11 @@ class Contents:
         response.content_length = end - begin
         await response.prepare(request)
         if request.method != "HEAD":
-            await self._stream(request, response, fd, begin, end)
+            await self._stream(response, fd, begin, end, still)
         return response
 
     async def _stream(
-        self, request: web.Request, response: web.StreamResponse, fd: int, begin: int, end: int
+        self, response: web.StreamResponse, fd: int, begin: int, end: int, still: Callable[[], bool]
     ) -> None:
         ahead = begin
         while begin < end:
@@ -107,6 +114,8 @@ class Contents:
                 await asyncio.sleep(wait)
             if self._quiet():
                 raise ConnectionResetError("quiet hours have begun")
+            if not still():
+                raise ConnectionResetError("the branch was revoked")
             if ahead <= begin and hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(fd, begin, 2 * AHEAD, os.POSIX_FADV_WILLNEED)
                 ahead = begin + AHEAD

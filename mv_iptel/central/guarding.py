@@ -103,7 +103,10 @@ class Guard:
                 raise No(429, "busy", f"{EACH} requests of this branch run already", 2)
             self.running[branch.name] += 1
             try:
-                return await asked(request, branch)
+                response = await asked(request, branch)
+                if not response.prepared and not self._branches.still(branch):
+                    raise _unknown()  # it was revoked while its answer was held back
+                return response
             finally:
                 self.running[branch.name] -= 1
                 if not self.running[branch.name]:
@@ -118,8 +121,7 @@ class Guard:
         if branch is None:
             what = "a wrong or revoked token" if token else "no token"
             await self.slowly(peer, f"{what} came from {peer} to the central server")
-            text = "this needs the token that the branch got when it joined; a revoked one is worth nothing"
-            raise No(401, "token", text, WWW_Authenticate="Bearer")
+            raise _unknown()
         if not self.ports.known(request.protocol, branch.name):
             raise No(429, "busy", "this branch has too many connections", 5)
         self._failures.right(peer)
@@ -154,6 +156,11 @@ class Guard:
 
     def _say(self, kind: str, text: str, level: str, peer: str) -> None:
         self._publish(Notice(kind, text, level, peer=peer))
+
+
+def _unknown() -> No:
+    text = "this needs the token that the branch got when it joined; a revoked one is worth nothing"
+    return No(401, "token", text, WWW_Authenticate="Bearer")
 
 
 def address(request: web.Request) -> str:

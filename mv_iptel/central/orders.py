@@ -17,6 +17,7 @@ from typing import Any
 from mv_iptel.central.authority import folder, write
 from mv_iptel.files import states
 from mv_iptel.home import Home
+from mv_iptel.journal import plain
 from mv_iptel.userdata.disk import locked
 
 BACKUP, RESTORE, UPDATE = "backup", "restore", "update"
@@ -113,7 +114,7 @@ class Orders:
             found = next((one for one in self._orders if (one.id, one.branch) == (ident, branch)), None)
             if found is None or found.ended:
                 return None
-            done = replace(found, ended=self._now(), ok=ok, text=text[:TEXT])
+            done = replace(found, ended=self._now(), ok=ok, text=plain(text, TEXT))
             self._write(done if one is found else one for one in self._orders)
         return done
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mv_iptel.central.authority import folder, write
 from mv_iptel.home import Home
+from mv_iptel.journal import plain
 
 WRITE_AGAIN = 10.0  # seconds between two writings of the file
 _TEXTS = {"server": 100, "version": 40, "error": 500}
@@ -38,7 +39,7 @@ class Reports:
             if key in told:
                 if not isinstance(told[key], str):
                     raise ValueError(f"{key}: a text")
-                row[key] = told[key][:longest]
+                row[key] = plain(told[key], longest)
         for key in _NUMBERS:
             if key in told:
                 if type(told[key]) is not int or not 0 <= told[key] < 1 << 53:

@@ -255,12 +255,14 @@ class CentralServer:
         if self.contents.full(branch.name):
             raise No(429, "busy", "this branch fetches several contents already", 2)
         try:
-            return await self.contents.send(request, path, sha256, branch.name)
+            return await self.contents.send(
+                request, path, sha256, branch.name, lambda: self.branches.still(branch)
+            )
         except (FileNotFoundError, NotAFile):
             raise No(404, "no-file", "there is no such content; look at the manifest again") from None
 
     async def _since(self, request: web.Request, branch: Branch) -> web.Response:
-        return await self.userdata.since(request, lambda: self._going)
+        return await self.userdata.since(request, lambda: self._going and self.branches.still(branch))
 
     async def _get_userdata(self, request: web.Request, branch: Branch) -> web.Response:
         return await self.userdata.get(request)
@@ -276,7 +278,7 @@ class CentralServer:
         while True:
             found = self.orders.waiting(branch.name)
             left = end - time.monotonic()
-            if found or left <= 0 or not self._going:
+            if found or left <= 0 or not self._going or not self.branches.still(branch):
                 return answer({"orders": [one.told() for one in found]})
             await asyncio.sleep(min(self.look_again, left))
 
@@ -293,7 +295,8 @@ class CentralServer:
             self.reports.said(branch.name, told, time.time())
         except ValueError as error:
             raise bad(str(error)) from None
-        for one in ended:
+        waiting = {one.id for one in self.orders.waiting(branch.name)}
+        for one in [one for one in ended if one["id"] in waiting]:
             done = await asyncio.to_thread(
                 self.orders.report, branch.name, one["id"], one["ok"], one.get("text", "")
             )
@@ -301,8 +304,8 @@ class CentralServer:
                 level, what = ("info", "done") if done.ok else ("warning", "failed")
                 self._say("central-order", f"{branch.name}: {done.words}: {what}: {done.text}", level)
         manifest = await asyncio.to_thread(self.manifests.current)
-        waiting = len(self.orders.waiting(branch.name))
-        return answer({"ok": True, "generation": manifest.generation, "orders": waiting})
+        left = len(self.orders.waiting(branch.name))
+        return answer({"ok": True, "generation": manifest.generation, "orders": left})
 
 
 async def _dress(request: web.Request, response: web.StreamResponse) -> None:

@@ -85,6 +85,11 @@ class Branches:
         self._look()
         return self._by_token.get(hash_of(token))
 
+    def still(self, branch: Branch) -> bool:
+        """Whether what `who` gave some time ago holds: its token was neither revoked nor replaced since."""
+        self._look()
+        return self._by_token.get(branch.token) is not None
+
     def invite(self, name: str, days: float) -> str:
         """A one-time token for a branch; earlier invitations of this name are worth nothing then.
 

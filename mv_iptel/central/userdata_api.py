@@ -19,24 +19,27 @@ from mv_iptel.addresses import mac_of
 from mv_iptel.central import late
 from mv_iptel.central.changes import Changes
 from mv_iptel.central.contents import none_match
+from mv_iptel.central.limiting import SAY_AGAIN
 from mv_iptel.central.refusing import No, answer, bad, number, of_store
 from mv_iptel.events import Event, Notice
 from mv_iptel.firmware.releases import SHA256
 from mv_iptel.library.answers import Reason, Refuse
 from mv_iptel.library.contents import etag_of
 from mv_iptel.userdata import versions
-from mv_iptel.userdata.disk import NotAFile, look, open_file, refusal
+from mv_iptel.userdata.disk import NotAFile, look, open_file
 from mv_iptel.userdata.names import Kept, parse
 from mv_iptel.userdata.store import Draft, Origin, Store, Stored
 
 if TYPE_CHECKING:
     from mv_iptel.config import Config
 
-BODIES = 16  # uploads that are in memory at once
+BODIES = 32  # uploads that are in memory at once,
+BODIES_EACH = 4  # and of one branch: a slow one must not hold up the others
 BODY_SECONDS = 60.0  # in which an upload must be there
 LONGEST_WAIT = 55.0
 LOOK_AGAIN = 1.0  # seconds between two looks while an answer is held back
 MOST = 5000  # changes in an answer
+SAID = 4096  # names of which it is remembered that somebody was told
 _FUTURE = 4e9  # seconds since the epoch, in the year 2096
 
 _VERSION = re.compile(r"[0-9A-Za-z.-]{4,80}")
@@ -57,6 +60,8 @@ class UserData:
         self.config, self.store, self.changes = config, store, changes
         self._publish, self._now = publish, now
         self._bodies = asyncio.Semaphore(BODIES)
+        self._bodies_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._said: dict[str, float] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.look_again = LOOK_AGAIN
 
@@ -126,7 +131,8 @@ class UserData:
         if not SHA256.fullmatch(sha256):
             raise bad("MV-Sha256: the sha256 of the body, in hex")
         origin = _origin(request, branch)
-        async with self._bodies:
+        own = self._bodies_of.setdefault(branch, asyncio.Semaphore(BODIES_EACH))
+        async with own, self._bodies:
             data = await _body(request, self.config.http.max_backup_bytes)
             if hashlib.sha256(data).hexdigest() != sha256:
                 raise No(400, "hash", "the body is not what MV-Sha256 says; send it again")
@@ -163,15 +169,27 @@ class UserData:
     async def _late(
         self, kept: Kept, data: bytes, origin: Origin, changed: float, sha256: str
     ) -> web.Response:
-        try:
-            new = await asyncio.to_thread(late.keep, self.config, kept, data, origin, changed)
-        except OSError as error:
-            raise of_store(refusal(error, Path(kept.file))) from None
-        if new:
+        def keep() -> bool:
+            return late.keep(self.config, kept, data, origin, changed)
+
+        new = await asyncio.to_thread(self.store.beside, kept, len(data), keep)
+        if isinstance(new, Refuse):
+            raise of_store(new)
+        if new and self._is_news(kept.file):
             text = f"{kept.file} of {origin.proto} is older than the current one; it is kept as a version"
             self._publish(Notice("central-late", text, "info", source=kept.file))
         told = {"name": kept.file, "sha256": sha256, "size": len(data), "etag": "", "created": False}
         return answer({**told, "same": not new, "current": False})
+
+    def _is_news(self, name: str) -> bool:
+        """Whether nobody was told of this name lately."""
+        now = time.monotonic()
+        if now - self._said.get(name, float("-inf")) < SAY_AGAIN:
+            return False
+        if len(self._said) >= SAID:
+            self._said.clear()
+        self._said[name] = now
+        return True
 
     def _draft(self, kept: Kept, origin: Origin, request: web.Request, data: bytes) -> Draft | Refuse:
         draft = self.store.draft(kept, origin, request.headers.get("If-Match", ""))

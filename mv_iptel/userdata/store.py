@@ -229,6 +229,31 @@ class Store:
         places = self._places(kept)
         return _early(places, match, remove=True) or Draft(self, kept, places, origin, match, True)
 
+    def beside(self, kept: Kept, size: int, keep: Callable[[], bool]) -> bool | Refuse:
+        """Have `keep` put a content of this size among the versions of a name: in its turn, by the quotas.
+
+        Gives what `keep` gives: whether something was added. Waits, so it is not for a loop.
+        """
+        outcome: list[bool | Refuse] = []
+
+        def job() -> None:
+            config, ledger = self.config, self._ledger
+            refuse = ledger.take(kept, size)
+            if refuse is not None:
+                outcome.append(refuse)
+                return
+            try:
+                outcome.append(keep())
+            except OSError as error:
+                outcome.append(refusal(error, folder_of(config, kept.file)))
+            finally:
+                ledger.give_back(size)
+            ledger.count(kept.file)
+            self._make_room(config, ledger, kept)
+
+        self._lanes.do(lane_of(kept), job)
+        return outcome[0] if outcome else Refuse(Reason.FAULT, "the store is closed, or has failed")
+
     def counts(self) -> dict[str, int]:
         """How much is kept: files, versions (the archive's too), bytes."""
         return self._ledger.counts()

@@ -158,7 +158,7 @@ def test_a_restart_takes_up_where_it_was(tmp_path, office):
         until(lambda: branch.client.status()["last_ok"])
         office.publish(2, big, b"more")
         until(lambda: served(branch) == {"fw0.bin": big, "fw1.bin": b"more"})
-        assert generations.current(branch.home).number == number + 1
+        until(lambda: generations.current(branch.home).number == number + 1)  # it is written last
     assert office.server.contents.sent == sent + 4  # nothing came twice
     assert hashlib.sha256(big).hexdigest() in {one.sha256 for one in generations.current(branch.home).files}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import random
 import threading
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from mv_iptel.central import contents as module
 from mv_iptel.central.contents import span_of
+from tests.central.branch import until
 from tests.central.office import Branch, Office
 
 DATA = random.Random(5).randbytes(700_001)
@@ -141,3 +143,29 @@ def test_too_many_at_once(branch, sha256, office):
     got = branch.ask("GET", f"/v1/content/{sha256}")
     del running["Oslo"]
     assert (got.status, got.json["error"]) == (429, "busy") and got.headers["retry-after"]
+
+
+def test_who_is_revoked_gets_no_more(office, sha256, monkeypatch):
+    """Not in the middle of a content, and not at the end of an answer that was held back."""
+    gone = Branch(office, "Gone")
+    monkeypatch.setattr(office.server.contents.bucket, "rate", 200_000)
+    got = []
+
+    def fetch():
+        try:
+            got.append(gone.ask("GET", f"/v1/content/{sha256}").body)
+        except (http.client.IncompleteRead, OSError):
+            got.append(None)
+
+    def wait(path):
+        got.append(gone.ask("GET", path).status)
+
+    threads = [threading.Thread(target=fetch)]
+    threads += [threading.Thread(target=wait, args=[path]) for path in ("/v1/orders?wait=50",)]
+    for thread in threads:
+        thread.start()
+    until(lambda: office.server.contents.sent and office.server.guard.running["Gone"] == 2)
+    office.server.branches.revoke("Gone")
+    for thread in threads:
+        thread.join(20)
+    assert sorted(got, key=str) == [401, None]

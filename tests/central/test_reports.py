@@ -62,6 +62,17 @@ def test_a_long_text_is_cut(home):
     assert len(reports.all()["Oslo"]["error"]) == 500
 
 
+def test_what_no_terminal_and_no_page_should_see(home):
+    reports = Reports(home)
+    reports.said("Oslo", {"error": "disk\x1b[2Jfull\n\ud800", "server": "\u202eolsO", "version": "1\0"}, 1.0)
+    told = reports.all()["Oslo"]
+    assert (told["error"], told["server"], told["version"]) == (
+        "disk\\x1b[2Jfull\\x0a\\ud800",
+        "\\u202eolsO",
+        "1\\x00",
+    )
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "5", '{"Oslo": 5}'])
 def test_a_damaged_file_is_nothing(home, text):
     (home.var / "central").mkdir()

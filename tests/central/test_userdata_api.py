@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
 
 import pytest
 
-from mv_iptel.central.userdata_api import BODIES
+from mv_iptel.central.userdata_api import BODIES, BODIES_EACH
 from mv_iptel.userdata import history, versions
 from mv_iptel.userdata.names import parse
 from mv_iptel.userdata.store import Origin
+from tests.central.branch import until
 from tests.central.office import Branch, Office
 
 NOW = time.time()
@@ -41,6 +43,40 @@ def file(request):
 
 def of(office, file):
     return [versions.read(office.config, file, one.id) for one in versions.of(office.config, file)]
+
+
+def test_what_comes_late_has_quotas_too(tmp_path):
+    """A branch that sends older contents without end fills neither the disk nor the journal."""
+    quotas = {"quota_per_extension": 100_000, "keep_versions": 1000}
+    with Office(tmp_path, settings=quotas) as office:
+        oslo, bergen = Branch(office, "Oslo"), Branch(office, "Bergen")
+        file = "4711_96xxdata.txt"
+        assert bergen.put(file, b"x" * 50_000, NOW).status == 201
+        for at in range(8):
+            late = oslo.put(file, bytes([at]) * 20_000, NOW - 100 + at)
+            assert late.status == 200 and late.json["current"] is False
+        kept = of(office, file)
+        assert sum(map(len, kept)) <= 100_000 and b"x" * 50_000 in kept
+        assert oslo.put(file, b"y" * 100_001, NOW - 50).json["error"] == "quota"
+        assert office.server.library.backups.store.counts()["bytes"] == sum(map(len, kept))
+        assert len(office.notices("central-late")) == 1
+
+
+def test_a_slow_branch_holds_up_no_other(office, oslo, bergen, file, monkeypatch):
+    connections = []
+    for _ in range(BODIES_EACH + 2):
+        sock = socket.create_connection(("127.0.0.1", office.port))
+        slow = office.context().wrap_socket(sock, server_hostname="127.0.0.1")
+        head = f"PUT /v1/userdata/{file} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {oslo.token}\r\n"
+        slow.sendall(f"{head}MV-Sha256: {'0' * 64}\r\nContent-Length: 5\r\n\r\nx".encode())
+        connections.append(slow)
+    try:
+        until(lambda: office.server.guard.running["Oslo"] == BODIES_EACH + 2)
+        assert office.server.userdata._bodies._value == BODIES - BODIES_EACH
+        assert bergen.put(file, b"quick", NOW).status == 201
+    finally:
+        for slow in connections:
+            slow.close()
 
 
 def test_there_and_back(oslo, bergen, office, file):
@@ -214,7 +250,7 @@ def test_a_link_is_no_user_data(oslo, office, file):
 
 def test_many_at_once(oslo, bergen, office, file):
     """Two branches store under one name at the same time: every content is kept, the newest is current."""
-    contents = [b"%d" % number for number in range(BODIES)]
+    contents = [b"%d" % number for number in range(16)]
     threads = [
         threading.Thread(target=(oslo, bergen)[at % 2].put, args=(file, data, NOW - 100 + at))
         for at, data in enumerate(contents)
