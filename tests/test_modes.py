@@ -14,7 +14,7 @@ from mv_iptel.config import keys_of
 from mv_iptel.config.keys import SERVER
 from mv_iptel.home import Home, shipped
 from mv_iptel.phones import userdata
-from tests.clients.daemon import set_keys
+from tests.clients.daemon import CENTRAL, STATUS, free_offset, set_keys
 from tests.clients.sites import NEW, OLD, Site
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,10 +30,15 @@ RUNS = {
 
 
 def made(folder: Path, mode: str) -> Home:
-    """A fresh home in this mode, on ports that need no root, that only this host reaches."""
+    """A fresh home in this mode, on ports that are free now, that only this host reaches."""
     home = Home(folder)
-    init.create(home, "files1", ["127.0.0.1"], 6000, mode=mode)
-    set_keys(home.ini, {("Settings", "BindAddress"): "127.0.0.1"})
+    offset = free_offset()
+    init.create(home, "files1", ["127.0.0.1"], offset, mode=mode)
+    set_keys(home.ini, {
+        ("Settings", "BindAddress"): "127.0.0.1",
+        ("Settings", "StatusPort"): STATUS + offset,
+        ("BACKUP_SERVERS", "FileServerPort"): CENTRAL + offset,
+    })  # fmt: skip
     return home
 
 
@@ -97,6 +102,8 @@ def test_it_boots_and_serves(mode, tmp_path):
     with Site(tmp_path / "home", mode) as site:
         up = {one["proto"] for one in site.seen()["listeners"] if one["state"] == "up"}
         assert up - {"status", "central"} == serving
+        if centre:
+            wait_for("the central API", lambda: is_open(site.central))
         assert is_open(site.central) == centre
         assert is_open(site.ftp) == ("ftp" in serving)
         site.firmware()
