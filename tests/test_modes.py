@@ -14,7 +14,7 @@ from mv_iptel.config import keys_of
 from mv_iptel.config.keys import SERVER
 from mv_iptel.home import Home, shipped
 from mv_iptel.phones import userdata
-from tests.clients.daemon import CENTRAL, STATUS, free_offset, set_keys
+from tests.clients.daemon import CENTRAL, STATUS, free_offset, set_keys, wait_for
 from tests.clients.sites import NEW, OLD, Site
 
 ROOT = Path(__file__).resolve().parent.parent
