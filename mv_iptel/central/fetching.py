@@ -22,11 +22,14 @@ from typing import Any, NamedTuple
 from mv_iptel.central.limiting import Bucket, quiet
 from mv_iptel.central.peers import Away, Link, Said, sha256_of
 from mv_iptel.config import Config
-from mv_iptel.firmware import names
+from mv_iptel.firmware import names, placing
+from mv_iptel.firmware.carrying import EDITED
 from mv_iptel.firmware.keeping import MODE
 from mv_iptel.firmware.releases import PLACES, ROLES, SHA256, STAGED, File, Release, Releases
 from mv_iptel.firmware.working import alone
-from mv_iptel.home import Home
+from mv_iptel.history.kinds import LARGEST
+from mv_iptel.home import CHECK_FILE, Home
+from mv_iptel.library.names import forbidden
 from mv_iptel.userdata.disk import lasting_folder, sync_folder
 from mv_iptel.userdata.names import parse as user_data
 
@@ -75,12 +78,15 @@ def parse(body: bytes) -> Manifest:
         if told["schema"] != 1:
             raise Wrong("the central server's manifest is of a kind that this version does not know")
         generation, made, rows = told["generation"], told["made"], told["files"]
+        if len(rows) > MOST_FILES:
+            raise Wrong("the central server's manifest names more than a server can hold")
         files = tuple(_file(row) for row in rows)
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise Wrong("the central server's manifest is damaged") from None
-    if type(generation) is not int or not 0 <= generation < 1 << 53 or type(made) not in (int, float):
+    timed = type(made) in (int, float) and 0 <= made < 1 << 53
+    if type(generation) is not int or not 0 <= generation < 1 << 53 or not timed:
         raise Wrong("the central server's manifest has no proper generation")
-    if len(files) > MOST_FILES or sum(one.size for one in files) > MOST_ALL:
+    if sum(one.size for one in files) > MOST_ALL:
         raise Wrong("the central server's manifest names more than a server can hold")
     for place in PLACES:
         if pair := names.collision(one.name for one in files if one.place == place):
@@ -99,9 +105,10 @@ def _file(row: Any) -> File:
     shown = names.shown(name)
     if told := names.wrong(name):
         raise Wrong(f"{told}: {shown}")
-    if any(part.startswith(".") for part in name.split("/")):
+    is_list = "/" not in name and placing.role(name) == "list"
+    if name.rpartition("/")[2].lower() == CHECK_FILE.lower() or (forbidden(name) and not is_list):
         raise Wrong(f"the manifest names a file that is never served: {shown}")
-    if place == "FTPdata" and ("/" in name or user_data(name) is not None):
+    if user_data(name) is not None or (place == "FTPdata" and "/" in name):
         raise Wrong(f"the manifest names what may be a user's data: {shown}")
     if type(size) is not int or not 0 <= size <= MOST_ONE:
         raise Wrong(f"the manifest gives no proper size for {shown}")
@@ -226,12 +233,21 @@ class Fetcher:
             if found is not None and found.state != "removed":
                 return found
             now = self._now()
+            files = tuple(one._replace(role=self._role(one)) for one in manifest.files)
             made = Release(
                 manifest.release, STAGED, "central", f"generation {manifest.generation} of {place}", now, now,
-                "", sum(manifest.contents().values()), manifest.files,
+                "", sum(manifest.contents().values()), files,
             )  # fmt: skip
             self.releases.put(made)
             return made
+
+    def _role(self, file: File) -> str:
+        """What a file is to phones: what people write in is told by itself, whatever the centre calls it."""
+        data = None
+        if placing.needs_content(file.name) and file.size <= LARGEST:
+            data = self.releases.content(file.sha256).read_bytes()
+        own = placing.role(file.name, data)
+        return own if own in EDITED and file.role not in EDITED else file.role
 
     def clean(self, wanted: Manifest | None = None) -> None:
         """Remove what no generation waits for any more."""

@@ -53,6 +53,11 @@ HOSTILE = [
     *(told(row(sha256=sha)) for sha in ("", SHA[:-1], SHA.upper(), "../" + SHA[3:], None, 5)),
     told(row(), row()), told(row(), row(name="A.BIN")), told(row(), row(name="b.bin", size=2)),
     told(row(name="a"), row(name="a/b")),
+    told(made=float("nan")), told(made=float("inf")), told(made=10**400), told(made=-(10**400)),
+    told(*[row()] * 60_000), told(*[5] * 1_000_000),
+    *(told(row(place=place, name=name)) for place in ("HTTPdata", "TFTPdata") for name in (
+        "4711_96xxdata.txt", "x/4711_96XXdata.txt", "9610data.txt", "MV_IPTel.ini", "key.pem~", "a.key",
+        "backup_allow_IP.txt", "x/allow_IP.txt", "archive/a.bin", "mv_watchdog_check.txt")),
     told(row(place="FTPdata", name="4711_96xxdata.txt")), told(row(place="FTPdata", name="archive/x")),
 ]  # fmt: skip
 
@@ -68,6 +73,27 @@ def test_too_many_files_are_not_taken(monkeypatch):
     monkeypatch.setattr(fetching, "MOST_FILES", 2)
     with pytest.raises(Wrong):
         parse(told(*(row(name=f"{number}.bin") for number in range(3))))
+
+
+@pytest.mark.parametrize(("name", "data", "said", "role"), [
+    ("46xxsettings.txt", b"SET A 1\n", "software", "settings"),
+    ("allow_IP.txt", b"10.", "language", "list"),
+    ("96xxupgrade.txt", b"SET APPNAME x.bin\n", "other", "script"),
+    ("more.txt", b"SET SNMPSTRING public\nSET B 2\n", "other", "settings"),
+    ("a.bin", b"\0\1\2", "software", "software"),
+    ("a.bin", b"\0\1\2", "settings", "settings"),
+    ("MLF_a.txt", b"hello", "language", "language"),
+])  # fmt: skip
+def test_the_centre_does_not_say_what_is_a_script(tmp_path, name, data, said, role):
+    """Else it could replace the site's settings, or a script without lint, by calling them software."""
+    site = Site(tmp_path)
+    fetcher = Fetcher(site.config)
+    fetcher.folder.mkdir(parents=True)
+    sha = hashlib.sha256(data).hexdigest()
+    (fetcher.folder / sha).write_bytes(data)
+    found = parse(told(row(name=name, size=len(data), sha256=sha, role=said)))
+    (file,) = fetcher.stage(found, "centre:6093").files
+    assert file.role == role
 
 
 @pytest.fixture
