@@ -68,6 +68,11 @@ def show_plan(made: Plan) -> None:
         console.print(
             f"  {size(made.needs)} more on the disk, {size(made.free)} are free", style="dim", markup=False
         )
+    for one in made.gains[:SHOWN]:
+        who = f"{one.who} ({many(one.phones, 'phone')} known)" if one.phones else one.who
+        _line("gives to   ", f"{who}: {one.text}", "green")
+    if len(made.gains) > SHOWN:
+        console.print(f"  and {len(made.gains) - SHOWN} more", style="dim")
     for one in made.losses:
         who = f"{one.who} ({many(one.phones, 'phone')} known)" if one.phones else one.who
         _line("takes from ", f"{who}: {one.text}", "bold red")
@@ -110,6 +115,7 @@ def as_dict(one: Release | Plan, files: bool = False) -> dict[str, Any]:
             "conflicts": [each._asdict() for each in one.conflicts],
             "problems": one.problems,
             "errors": one.errors,
+            "gains": [each._asdict() for each in one.gains],
             "losses": [each._asdict() for each in one.losses],
             "needs": one.needs,
             "free": one.free,

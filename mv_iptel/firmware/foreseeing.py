@@ -42,6 +42,14 @@ class Loss(NamedTuple):
     text: str
 
 
+class Gain(NamedTuple):
+    """Other firmware for some phones. `phones` are known."""
+
+    who: str
+    phones: int
+    text: str
+
+
 class Planned:
     """A directory as it will be: `changes` by folded name hold its spelling and where it is read from."""
 
@@ -86,8 +94,8 @@ def served(config: Config, changed: Changed) -> Served:
     })  # fmt: skip
 
 
-def losses(config: Config, changed: Changed) -> list[Loss]:
-    """Who would lose firmware, scripts or settings: of every model, and of the inventory's phones."""
+def touched(config: Config, changed: Changed) -> tuple[list[Loss], list[Gain]]:
+    """Who would come off worse, and who would get other firmware: every model, and the inventory's phones."""
     reader = Reader(config.settings.database)
     try:
         phones = phones_of(reader.everyone(), reader.upgrade_scripts())
@@ -96,17 +104,16 @@ def losses(config: Config, changed: Changed) -> list[Loss]:
     kinds = [Phone(model, signalling=speaks) for model in MODELS for speaks in ("H323", "SIP")]
     supposed = [one for one in kinds if handset_of(one)]
     found = compare(served(config, {}), served(config, changed), [*phones, *supposed], None)
-    told = [*_broken(found), *_taken(found)]
     who = _kinds(phones, found)
-    told = [*_broken(found), *_taken(found)]
-    among = found.kinds.keys()
-    return [
-        Loss(
-            named(block.kinds, among),
-            sum(who[kind] for kind in block.kinds), text,
-        )
-        for block, text in told
-    ]  # fmt: skip
+
+    def told(what: Iterable[tuple[Block, str]]) -> list[tuple[str, int, str]]:
+        return [
+            (named(block.kinds, found.kinds.keys()), sum(who[kind] for kind in block.kinds), text)
+            for block, text in what
+        ]
+
+    worse = [*_broken(found), *_taken(found)]
+    return [Loss(*one) for one in told(worse)], [Gain(*one) for one in told(_given(found))]
 
 
 def _kinds(phones: Iterable[Phone], found: Comparison) -> Counter[Kind]:
@@ -147,6 +154,18 @@ def _taken(found: Comparison) -> Iterable[tuple[Block, str]]:
                 yield block, f"no script orders {what.old} for them any more"
             elif _speaks(what.old) != _speaks(what.new):
                 yield block, f"they are turned from {_speaks(what.old)} to {_speaks(what.new)}: {what.new}"
+
+
+def _given(found: Comparison) -> Iterable[tuple[Block, str]]:
+    for block in found.mends:
+        if _tells(block, "script"):
+            yield block, "they find their upgrade script"
+    for block in found.changes:
+        for told in block.told:
+            what = told.what
+            if isinstance(what, Change) and what.name in SOFTWARE and what.new and what.is_set:
+                before = f" instead of {what.old}" if what.old else ""
+                yield block, f"{what.name} {what.new}{before}"
 
 
 def _speaks(file: str) -> str:

@@ -13,19 +13,28 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from mv_iptel.config import Config
-from mv_iptel.firmware.foreseeing import Changed, Loss, errors, losses
+from mv_iptel.firmware.foreseeing import Changed, Gain, Loss, errors, touched
 
 SECONDS = 300.0
 MEMORY = 2 << 30
 UNKNOWN = "what it would do to phones could not be found out; publish it with `mv-iptel firmware publish`"
 
 
-def foretold(config: Config, changed: Changed, apart: bool = False) -> tuple[list[str], list[Loss]]:
-    """Lint's errors, and who would come off worse."""
+class Foretold(NamedTuple):
+    """Lint's errors, who would come off worse, and who would get other firmware."""
+
+    errors: list[str]
+    losses: list[Loss]
+    gains: list[Gain]
+
+
+def foretold(config: Config, changed: Changed, apart: bool = False) -> Foretold:
+    """Find it out, here or, `apart`, in another process."""
     if not apart:
-        return errors(config, changed), losses(config, changed)
+        return Foretold(errors(config, changed), *touched(config, changed))
     # -P: what lies in the working directory is not ours to import.
     command = [sys.executable, "-P", "-c", "from mv_iptel.firmware.foretelling import main; main()"]
     paths = [os.fspath(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
@@ -34,9 +43,10 @@ def foretold(config: Config, changed: Changed, apart: bool = False) -> tuple[lis
     try:
         done = subprocess.run(command, env=env, input=asked, capture_output=True, timeout=SECONDS, check=True)
         told = json.loads(done.stdout)
-        return [str(one) for one in told["errors"]], [Loss(*one) for one in told["losses"]]
+        worse, better = [Loss(*one) for one in told["losses"]], [Gain(*one) for one in told["gains"]]
+        return Foretold([str(one) for one in told["errors"]], worse, better)
     except (OSError, ValueError, TypeError, KeyError, subprocess.SubprocessError):
-        return [UNKNOWN], []
+        return Foretold([UNKNOWN], [], [])
 
 
 def main() -> None:
@@ -48,5 +58,4 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (int(SECONDS), int(SECONDS)))
     config, changed = pickle.loads(sys.stdin.buffer.read())  # noqa: S301
-    told, worse = foretold(config, changed)
-    json.dump({"errors": told, "losses": worse}, sys.stdout)
+    json.dump(foretold(config, changed)._asdict(), sys.stdout)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mv_iptel.config import Config
 from mv_iptel.firmware import generations
 from mv_iptel.firmware.carrying import EDITED, state_of
-from mv_iptel.firmware.foreseeing import Loss
+from mv_iptel.firmware.foreseeing import Gain, Loss
 from mv_iptel.firmware.foretelling import foretold
 from mv_iptel.firmware.generations import Entry, Generation
 from mv_iptel.firmware.keeping import keep_bytes
@@ -57,6 +57,7 @@ class Plan:
     problems: list[str] = field(default_factory=list)  # names and contents that cannot be published
     errors: list[str] = field(default_factory=list)  # lint: what would not work
     losses: list[Loss] = field(default_factory=list)  # phones that would come off worse
+    gains: list[Gain] = field(default_factory=list)  # phones that would get other firmware
     needs: int = 0  # octets on the disk
     free: int = 0
     seen: dict[str, tuple[int, ...]] = field(default_factory=dict)  # the states of the live files
@@ -96,7 +97,7 @@ def plan(
     if not ring and not made.problems:
         changed = made.changed(releases)
         if changed:
-            made.errors, made.losses = foretold(config, changed, apart)
+            made.errors, made.losses, made.gains = foretold(config, changed, apart)
     return made
 
 

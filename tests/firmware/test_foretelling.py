@@ -26,3 +26,15 @@ def test_apart(tmp_path, monkeypatch):
     assert UNKNOWN in publisher.publish(good, live="replace").why
     monkeypatch.undo()
     assert isinstance(publisher.publish(good, live="replace"), Done)
+
+
+def test_who_gets_other_firmware(tmp_path):
+    site = Site(tmp_path)
+    site.lay("HTTPdata/46xxsettings.txt", b"")
+    path = site.lay(SCRIPT, script("a.tar"))
+    site.lay("HTTPdata/b.tar", b"b")
+    new = tmp_path / "new"
+    new.write_bytes(script("b.tar"))
+    told = foretold(site.config, {str(path): new})
+    assert {one.text for one in told.gains} == {"APPNAME b.tar instead of a.tar"}
+    assert told.losses == told.errors == []
