@@ -35,7 +35,9 @@ from mv_iptel.inventory import Inventory
 from mv_iptel.journal import Journal
 from mv_iptel.library import Library, Phone
 from mv_iptel.rollout.rolling import Rolling
-from mv_iptel.status import Controls, Counters, Sources, StatusServer
+from mv_iptel.status.counters import Counters
+from mv_iptel.status.server import StatusServer
+from mv_iptel.status.snapshot import Controls, Sources
 from mv_iptel.tftp.server import Server as TftpServer
 from mv_iptel.userdata.outbox import Outbox
 from mv_iptel.watching import Watching

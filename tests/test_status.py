@@ -26,17 +26,10 @@ from mv_iptel.inventory import Inventory
 from mv_iptel.journal import Journal
 from mv_iptel.library import Library
 from mv_iptel.library.answers import Reason
-from mv_iptel.status import (
-    Controls,
-    Counters,
-    Sources,
-    StatusServer,
-    counters,
-    metrics,
-    page,
-    server,
-    snapshot,
-)
+from mv_iptel.status import counters, metrics, page, server, snapshot
+from mv_iptel.status.counters import Counters
+from mv_iptel.status.server import StatusServer
+from mv_iptel.status.snapshot import Controls, Sources
 from mv_iptel.status.words import (
     OUTCOMES,
     REASONS,
