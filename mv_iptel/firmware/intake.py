@@ -21,7 +21,7 @@ from typing import NamedTuple
 from mv_iptel.config import Config
 from mv_iptel.firmware import releases
 from mv_iptel.firmware.archives import Limits, Refused
-from mv_iptel.firmware.names import wrong
+from mv_iptel.firmware.names import shown, wrong
 from mv_iptel.firmware.placing import directories
 from mv_iptel.firmware.releases import (
     ARRIVING,
@@ -79,10 +79,10 @@ def take(
     name = name or archive.name
     _is_file(archive)
     with Worker(archive, limits) as worker:
-        sha256, size = worker.hash(lambda *told: progress(Progress(name, *told)))
+        sha256, size = worker.hash(lambda *told: progress(Progress(shown(name), *told)))
         if not SHA256.fullmatch(sha256):
             raise Failed(errno.EIO, "unpacking ended early")
-        one = Release(ident(name, sha256), ARRIVING, source, name, now(), now(), size=size)
+        one = Release(ident(name, sha256), ARRIVING, source, shown(name), now(), now(), size=size)
         kept = Releases(config.home)
         folder = kept.folder / one.id
         with _held(folder):
@@ -96,10 +96,10 @@ def take(
                     folder / _INTAKE,
                     directories(config),
                     (user.st_uid, user.st_gid),
-                    lambda *told: progress(Progress(name, *told)),
+                    lambda *told: progress(Progress(shown(name), *told)),
                 )
                 _honest(folder / _INTAKE, files)
-                progress(Progress(name, "keeping", size, size))
+                progress(Progress(shown(name), "keeping", size, size))
                 sound = _sound(kept, files)
                 with alone(config.home):
                     _keep(kept, folder / _INTAKE, files, sound)

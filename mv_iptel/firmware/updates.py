@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import heapq
 import logging
 import os
 import stat
@@ -34,7 +35,9 @@ from mv_iptel.userdata.disk import own_like
 QUIET, UNSURE, UNFINISHED = 3.0, 15.0, 60.0
 SOON, IDLE = 1.0, 30.0  # seconds between two looks: while something is arriving, and else
 AGAIN = 60.0  # after the disk failed
+TOLD = 50  # names that the status tells
 _TEMPORARY = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", ".swp", "~")
+_BINARY = getattr(os, "O_BINARY", 0)
 _DONE = (".refused", ".refused.txt")
 
 _log = logging.getLogger("mv_iptel.firmware")
@@ -104,7 +107,8 @@ class Updates:
     def status(self) -> dict[str, object]:
         """What is arriving, and how far what is being read has come."""
         working = self._working
-        return {"arriving": sorted(self._seen), "working": working._asdict() if working else None}
+        arriving = [shown(name) for name in heapq.nsmallest(TOLD, list(self._seen))]
+        return {"arriving": arriving, "working": working._asdict() if working else None}
 
     def _run(self) -> None:
         try:
@@ -132,7 +136,15 @@ class Updates:
             elif clock >= seen.after and clock - seen.since >= QUIET:
                 path = self.folder / name
                 if clock - seen.since >= _patience(path) and not is_being_written(path):
-                    self._take(path, seen, clock)
+                    self._seen[name] = seen._replace(after=float("inf"))  # as long as it stays as it is
+                    try:
+                        self._take(path, seen, clock)
+                    except _Ending:
+                        raise
+                    except Exception:
+                        _log.exception("taking in %s failed", shown(name))
+                    if not _is_same(path, state):  # it is gone, or another one, which has its turn
+                        self._seen.pop(name, None)
 
     def _take(self, path: Path, seen: _Seen, clock: float) -> None:
         self._tell("firmware-arrived", f"{shown(path.name)} has arrived and is being looked at", "info", path)
@@ -147,17 +159,21 @@ class Updates:
             return
         finally:
             self._working = None
-        self._seen.pop(path.name, None)
         if release.state == REFUSED and not _is_same(path, seen.state):
-            return  # another one meanwhile, which is looked at in its turn
+            return  # another one meanwhile
         if release.state == REFUSED:
             self._tell("firmware-refused", f"{shown(path.name)} was refused: {release.note}", "warning", path)
             _set_aside(path, release.note)
             return
         self._hand_on(release, path)
         if _is_same(path, seen.state):
-            with contextlib.suppress(OSError):
+            try:
                 os.unlink(path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                text = f"{shown(path.name)} cannot be removed from Updates: {error.strerror}"
+                self._tell("firmware-held", text, "warning", path)
 
     def _hand_on(self, release: Release, path: Path) -> None:
         """Say that it is there, and have it published if that is wanted."""
@@ -243,7 +259,9 @@ def _is_same(path: Path, state: tuple[int, ...]) -> bool:
 def _patience(path: Path) -> float:
     """How long the file must have stayed as it is, by what it looks like. A copy over a network may pause."""
     try:
-        with open(path, "rb") as file:
+        # What was a file a moment ago may be a pipe now, which would be waited for without end.
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        with open(path, "rb", opener=lambda name, _: os.open(name, flags | _BINARY)) as file:
             head = file.read(512)
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 65557))
@@ -259,10 +277,17 @@ def _patience(path: Path) -> float:
     return UNSURE if head else UNFINISHED
 
 
+def _cut(name: str) -> str:
+    """A name with room behind it; its last character stays whole, if it was one."""
+    octets = os.fsencode(name)
+    while len(octets) > 200:
+        octets = os.fsencode(name := name[:-1])
+    return os.fsdecode(octets)
+
+
 def _set_aside(path: Path, why: str) -> None:
     """Give a refused archive a name under which it is left alone, beside a text that says why."""
-    name = path.name.encode()[:200].decode("utf-8", "ignore")
-    aside = path.with_name(f"{name}.refused")
+    aside = path.with_name(f"{_cut(path.name)}.refused")
     try:
         os.replace(path, aside)
         text = f"{shown(path.name)} was refused: {why}\n"
@@ -270,4 +295,4 @@ def _set_aside(path: Path, why: str) -> None:
         files.replace(told, text.encode(), 0o640)
         own_like(told, os.stat(path.parent))
     except OSError as error:
-        _log.warning("%s cannot be renamed: %s", path, error.strerror)
+        _log.warning("%s cannot be renamed: %s", shown(str(path)), error.strerror)

@@ -216,3 +216,51 @@ def test_the_thread_finds_what_arrives(home, monkeypatch):
     finally:
         watched.updates.stop()
     assert len(watched.staged) == 1 and watched.names() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of any octets")
+def test_names_that_nobody_can_print(watched, home):
+    """Neither an archive nor what is none may stop the others, or be a line of a journal or page."""
+    names = [b"a\xff\x1b[2J.zip", b"b\nc.zip", b"\xe2\x80\xae" * 60 + b"\xff.zip"]
+    for at, name in enumerate(names):
+        with open(os.path.join(os.fsencode(watched.folder), name), "wb") as file:
+            file.write(b"no archive, number %d" % at)
+    watched.put("good.zip", GOOD)
+    watched.pass_time(0)
+    told = watched.updates.status()["arriving"]
+    assert len(told) == 4 and all(one.isprintable() for one in told)
+    watched.pass_time(UNFINISHED + 1)
+    assert [one.archive for one in watched.staged] == ["good.zip"]
+    assert all(event.text.isprintable() and event.source.isprintable() for event in watched.events)
+    left = os.listdir(os.fsencode(watched.folder))
+    assert sorted(left) == sorted(
+        one for name in names for one in (name[:200] + b".refused", name[:200] + b".refused.txt")
+    )
+    assert watched.kinds().count("firmware-refused") == 3
+
+
+def test_what_cannot_be_set_aside_is_not_read_again_and_again(watched):
+    watched.put("bad.zip", b"no archive")
+    (watched.folder / "bad.zip.refused").mkdir()
+    for _ in range(4):
+        watched.pass_time(UNFINISHED + 1)
+    assert watched.kinds().count("firmware-refused") == 1
+    watched.put("bad.zip", GOOD)
+    watched.pass_time(0)
+    watched.pass_time(QUIET + 1)
+    assert len(watched.staged) == 1
+
+
+def test_ten_thousand_names_are_not_all_told(watched):
+    for at in range(60):
+        watched.put(f"{at}.zip", b"")
+    watched.pass_time(0)
+    assert len(watched.updates.status()["arriving"]) == updates.TOLD
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_that_takes_the_place_of_a_file_holds_nobody_up(watched):
+    os.mkfifo(watched.folder / "pipe.zip")
+    assert updates._patience(watched.folder / "pipe.zip") == UNFINISHED
+    os.symlink("/etc/hostname", watched.folder / "link.zip")
+    assert updates._patience(watched.folder / "link.zip") == UNFINISHED
