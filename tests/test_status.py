@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import socket
@@ -481,6 +482,31 @@ ELSEWHERE = [("/", 200), ("/status.json", 200), ("/metrics", 200), ("/page.css",
 @pytest.mark.parametrize(("path", "code"), ELSEWHERE)
 def test_who_asks_from_elsewhere_gets_page_json_and_metrics(site, path, code):
     assert site.get(path, headers={"X-Forwarded-For": "192.0.2.5"})[0] == code
+
+
+GARBAGE = [
+    b"\0\xff garbage\r\n\r\n",
+    b"POST /control/seen HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"GET http://[::1/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\nContent-Encoding: gzip\r\n\r\nno gzip",
+]
+
+
+def test_garbage_is_no_fault_of_ours(site, caplog):
+    """Each would be a fault in the journal, and turn the status red."""
+
+    async def story(ask):
+        for data in GARBAGE:
+            reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            writer.write(data)
+            writer.write_eof()
+            assert b" 20" not in (await asyncio.wait_for(reader.read(), 10))[:14]
+            writer.close()
+        return (await ask("/healthz"))[0]
+
+    assert site.run(story) == 200
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
 def test_an_address_of_this_host_that_is_not_loopback_is_elsewhere(tmp_path):

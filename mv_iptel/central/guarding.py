@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from cryptography import x509
 
 from mv_iptel.addresses import address_of
@@ -31,15 +30,9 @@ LATE = 64  # answers to wrong tokens that are held back at once
 JSON = 256 << 10  # octets of a report or a request to join
 
 _log = logging.getLogger("mv_iptel.central")
-# What aiohttp itself says: a client that speaks no HTTP is no fault of ours, and could fill the journal.
-wire = logging.getLogger("mv_iptel.central.wire")
-wire.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], _CLIENTS)))
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Asked = Callable[[web.Request, Branch], Awaitable[web.StreamResponse]]
-
-
-_CLIENTS = (HttpProcessingError, ConnectionError, TimeoutError)
 
 
 class Guard:

@@ -17,7 +17,7 @@ from mv_iptel.central import authority
 from mv_iptel.central.changes import Changes
 from mv_iptel.central.contents import Contents, none_match
 from mv_iptel.central.enrolling import Enrolling
-from mv_iptel.central.guarding import JSON, Guard, address, wire
+from mv_iptel.central.guarding import JSON, Guard, address
 from mv_iptel.central.limiting import Bucket, quiet
 from mv_iptel.central.listening import Context, Ports
 from mv_iptel.central.manifest import Manifests
@@ -31,6 +31,7 @@ from mv_iptel.events import Notice, Stream
 from mv_iptel.firmware.releases import Releases
 from mv_iptel.http.tls import CertificateError
 from mv_iptel.ports import RETRY
+from mv_iptel.strangers import wire
 from mv_iptel.userdata.disk import NotAFile
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class CentralServer:
         self.changes.config = config
         self._runner = web.AppRunner(
             self._app(), access_log=None, handle_signals=False, keepalive_timeout=60, shutdown_timeout=1,
-            handler_cancellation=True, logger=wire, auto_decompress=False,  # nobody packs what he sends here
+            handler_cancellation=True, logger=wire("mv_iptel.central.wire"),
+            auto_decompress=False,  # nobody packs what he sends here
         )  # fmt: skip
         await self._runner.setup()
         assert self._runner.server is not None

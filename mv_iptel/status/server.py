@@ -32,6 +32,7 @@ from mv_iptel.status import page
 from mv_iptel.status.counters import Counters
 from mv_iptel.status.metrics import Metrics
 from mv_iptel.status.snapshot import Controls, Snapshot, Sources
+from mv_iptel.strangers import wire
 from mv_iptel.userdata.names import parse
 
 if TYPE_CHECKING:
@@ -119,8 +120,9 @@ class StatusServer:
         app.router.add_post("/control/refresh", self._refresh)
         app.router.add_post("/control/seen", self._seen)
         self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=1
-        )
+            app, access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=1,
+            logger=wire("mv_iptel.status.wire"), auto_decompress=False,
+        )  # fmt: skip
         await self._runner.setup()
         for address in _addresses(config.settings.status_bind):
             await self._bind(address, config.settings.status_port)
