@@ -1,4 +1,4 @@
-"""Leaves out what aiohttp logs of clients that speak no HTTP: no fault of ours, and it could fill a journal."""
+"""Leaves out what aiohttp logs of clients that speak no HTTP: no fault of ours, it could fill a journal."""
 
 from __future__ import annotations
 
