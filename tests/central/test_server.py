@@ -18,6 +18,7 @@ from mv_iptel.central import authority, guarding, inviting, listening
 from mv_iptel.central.listening import IDLE, Ports
 from mv_iptel.central.orders import BACKUP, UPDATE
 from mv_iptel.central.refusing import No
+from tests.central.branch import until
 from tests.central.office import Branch, Key, Office
 
 
@@ -436,8 +437,7 @@ def test_a_long_poll_does_not_hold_up_the_end(tmp_path):
         got = []
         thread = threading.Thread(target=lambda: got.append(oslo.ask("GET", "/v1/orders?wait=55").status))
         thread.start()
-        while not alone.server.guard.running["Oslo"]:
-            pass
+        until(lambda: alone.server.guard.running["Oslo"])
         begun = time.monotonic()
         alone.call(alone.server.stop(20))
         assert time.monotonic() - begun < 15

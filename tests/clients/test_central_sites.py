@@ -34,6 +34,12 @@ def serves(site: Site, package: Package) -> bool:
     return True
 
 
+def has(site: Site, file: str, data: bytes) -> bool:
+    """Whether this is what is stored there under this name."""
+    path = site.home.ftp_data / file
+    return path.exists() and path.read_bytes() == data
+
+
 def install(site: Site, archive: Path) -> None:
     site.run("firmware", "install", str(archive), "--publish", "--yes")
 
@@ -71,7 +77,7 @@ def test_what_is_stored_at_a_is_restored_at_b(company, desk, there):
     file = userdata.stored_as(desk.handset)
     stored = company.a.store(desk, data)
     assert stored.result == "ok", stored.detail
-    wait_for("the centre's copy", lambda: (company.centre.home.ftp_data / file).exists())
+    wait_for("the centre's copy", lambda: has(company.centre, file, data))
     protocol = "http" if desk is NEW else ""
     got = company.b.restore(there, protocol)
     assert (got.result, got.data) == ("ok", data), got.detail
@@ -80,7 +86,7 @@ def test_what_is_stored_at_a_is_restored_at_b(company, desk, there):
     # The user changes something at B: A has it when he is back.
     newer = userdata.made_up(userdata.kept_by(desk.handset), seed=4)
     assert company.b.store(there, newer, protocol).result == "ok"
-    wait_for("A has what B stored", lambda: (company.a.home.ftp_data / file).read_bytes() == newer)
+    wait_for("A has what B stored", lambda: has(company.a, file, newer))
     assert company.a.restore(desk).data == newer
 
 
@@ -99,7 +105,7 @@ def test_without_the_centre_branches_serve_queue_and_catch_up(company, tmp_path)
     wait_for("it waits", lambda: company.a.seen()["central"]["queue"] > 0, LONG)
     install(company.centre, next_one.write(tmp_path))  # by a command, while no server runs there
     company.start(company.centre)
-    wait_for("the queue", lambda: (company.centre.home.ftp_data / file).read_bytes() == data, LONG)
+    wait_for("the queue", lambda: has(company.centre, file, data), LONG)
     wait_for("nothing waits", lambda: company.a.seen()["central"]["queue"] == 0, LONG)
     for site in company.branches:
         wait_for("the new generation", lambda: serves(site, next_one), LONG)  # noqa: B023
@@ -122,12 +128,11 @@ def test_the_centre_orders_a_backup_and_a_restore(company):
     data = userdata.made_up(userdata.kept_by(OLD.handset), seed=21)
     older = userdata.made_up(userdata.kept_by(OLD.handset), seed=22)
     file = userdata.stored_as(OLD.handset)
-    there = company.centre.home.ftp_data / file
     assert company.a.store(OLD, older).result == "ok"
-    wait_for("the centre has the older one", lambda: there.read_bytes() == older)
+    wait_for("the centre has the older one", lambda: has(company.centre, file, older))
     assert company.a.store(OLD, data).result == "ok"
     company.centre.run("central", "pull", "A", file, "--wait", "60")
-    wait_for("the centre has it", lambda: there.read_bytes() == data)
+    wait_for("the centre has it", lambda: has(company.centre, file, data))
     versions = sorted((company.centre.home.var / "versions" / file).glob("*Z-*"))
     [before] = [path for path in versions if path.read_bytes() == older]
     company.centre.run("central", "push", "B", file, "--version", before.name, "--wait", "60")

@@ -1,6 +1,6 @@
 """Watches a server as phones see it: whatever a served script names is there, whole, at every instant.
 
-It fetches scripts and all that they name over HTTP and TFTP without a pause. A server that is away is no
+It fetches scripts and all that they name over HTTP and TFTP, again and again. A server that is away is no
 matter, as somebody may just have killed it; a file that is named and not there is.
 """
 
@@ -16,7 +16,7 @@ from tests.clients.sites import HOST, Site
 
 SCRIPTS = {"http": ("96xxupgrade.txt", "96x1Hupgrade.txt"), "tftp": ("46xxupgrade.scr",)}
 _NAMES = re.compile(rb"^(?:SET (?:APPNAME|RFSNAME)|GET) (\S+)", re.M)
-PAUSE = 0.03  # seconds between two looks, so that others get their turn on a small machine
+PAUSE = 0.06  # seconds between two looks, so that others get their turn on a small machine
 PATIENCE = 1.5  # seconds for one file; a server that was killed does not answer
 
 
