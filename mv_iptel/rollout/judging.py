@@ -7,6 +7,8 @@ in half an hour are a boot loop.
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Collection, Container, Iterable
 from typing import NamedTuple
 
@@ -22,6 +24,8 @@ LATE_SECONDS = 30 * 60.0
 MISSING_SECONDS = 60.0
 TWIN_SECONDS = 24 * 3600.0
 ADDRESSES = 100_000  # whose phones are remembered, to see that two share one
+# Anybody may say any MAC. Beyond so many phones of one address, and in all, nothing more is written down.
+AT_ONE, PHONES = 1000, 200_000
 
 
 class Counts(NamedTuple):
@@ -51,14 +55,17 @@ class Judge:
         self._boots: dict[str, Boot] = {}
         self._missing: dict[str, tuple[float, str]] = {}  # software that a phone was refused: when, which
         self._macs: dict[str, dict[str, float]] = {}  # address -> MACs seen there
+        self._at = Counter(one.address for one in met.values())
+        self._pieces: dict[str, tuple[str, int]] = {}  # a file that comes by Range, and octets of it
 
     def take(self, event: Finished, stage: int, paths: Container[str]) -> Met | None:
         """Learn from one request; gives the phone if something of it is new."""
         if event.op != "read":
             return None
-        if event.mac:
-            self._saw(event)
         got = event.outcome == "ok" and event.bytes > 0
+        # A datagram may come from anybody; who has taken an answer is there.
+        if event.mac and got:
+            self._saw(event)
         key = event.mac or event.peer
         met = self.met.get(key)
         if got and event.file in paths:
@@ -93,8 +100,11 @@ class Judge:
     def _ordered(self, key: str, met: Met | None, event: Finished, stage: int) -> Met | None:
         """It was given a script of the ring."""
         new = met is None
-        alone = not self._twins(event)
+        alone = self._alone(event)
         if met is None:
+            if len(self.met) >= PHONES or self._at[event.peer] >= AT_ONE:
+                return None
+            self._at[event.peer] += 1
             met = Met(key, event.peer, event.mac, event.model, stage, REACHED, event.time,
                       bool(event.model) and alone)  # fmt: skip
             self.met[key] = met
@@ -127,8 +137,10 @@ class Judge:
                 self._missing.setdefault(met.key, (event.time, name))
             return None
         self._missing.pop(met.key, None)
+        if not self._whole(met.key, event):
+            return None
         loops = evidence.downloaded(boot, event.name, event.time)
-        if self._twins(event):
+        if not self._alone(event):
             return None
         if loops:
             text = f"it loaded {name} {evidence.LOOP_DOWNLOADS} times within 30 minutes"
@@ -146,6 +158,18 @@ class Judge:
         changed = self.met[met.key] = met._replace(fate=fate, time=now, detail=detail)
         return changed
 
+    def _whole(self, key: str, event: Finished) -> bool:
+        """Whether it has all of the file now: it may have come in pieces."""
+        try:
+            size = os.stat(event.file).st_size
+        except OSError:
+            return True
+        name, octets = self._pieces.pop(key, ("", 0))
+        octets = event.bytes + (octets if name == event.file else 0)
+        if octets < size:
+            self._pieces[key] = event.file, octets
+        return octets >= size
+
     def _saw(self, event: Finished) -> None:
         macs = self._macs.get(event.peer)
         if macs is None:
@@ -154,11 +178,14 @@ class Judge:
             macs = self._macs[event.peer] = {}
         if len(macs) < 4 or event.mac in macs:
             macs[event.mac] = event.time
+        before = self.met.get(event.peer)
+        if before is not None and before.counts:  # what it did before it said its MAC: not another phone
+            self.met[event.peer] = before._replace(counts=False)
 
-    def _twins(self, event: Finished) -> bool:
-        """Whether two phones showed their MACs at this address within a day."""
+    def _alone(self, event: Finished) -> bool:
+        """Whether nobody else showed a MAC at this address within a day."""
         macs = self._macs.get(event.peer, {})
-        return sum(event.time - seen < TWIN_SECONDS for seen in macs.values()) > 1
+        return not any(event.time - seen < TWIN_SECONDS for mac, seen in macs.items() if mac != event.mac)
 
 
 def counts(met: Iterable[Met], stage: int | None = None, since: float = 0.0) -> Counts:

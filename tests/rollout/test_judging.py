@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mv_iptel.rollout import plans
+from mv_iptel.rollout import judging, plans
 from mv_iptel.rollout.judging import LATE_SECONDS, MISSING_SECONDS, Judge, counts, verdict
 from mv_iptel.rollout.plans import FAILED, LOADED, LOOPS, REACHED, RUNNING, RUNS, Limits, Met, Rollout
 from mv_iptel.rollout.rings import parse
@@ -131,6 +131,61 @@ def test_two_phones_at_one_address_count_neither_way(script):
         seen(SCRIPT, 10 * turn)
         seen(NEW_APP, 10 * turn + 1)
     assert counts(seen.judge.met.values()) == counts([])._replace(unknown=1)
+
+
+def loop(seen: Seen, at: float = 0.0, **phone):
+    for turn in range(3):
+        seen(SCRIPT, at + 10 * turn, **phone)
+        seen(NEW_APP, at + 10 * turn + 1, **phone)
+
+
+@pytest.mark.parametrize("macs", [
+    ("00040d112233", ""), ("", "00040d112233"), ("", "00040d112233", "", "00040d445566", ""),
+    tuple(f"00040d0000{at:02x}" for at in range(20)),
+])  # fmt: skip
+def test_one_address_is_one_phone_at_most(script, macs):
+    """Whoever says now this of himself, now that, could halt a roll-out by himself."""
+    seen = Seen(script)
+    for at, mac in enumerate(macs):
+        loop(seen, 3600.0 * at, mac=mac)
+    found = counts(seen.judge.met.values())
+    assert found.loops <= 1 and found.failed == 0
+    assert not verdict(rollout(), seen.judge.met.values())
+
+
+def test_what_was_not_sent_is_no_sign_of_another_phone(script):
+    """A datagram with another's address for a name with a MAC in it takes nobody's evidence away."""
+    seen = Seen(script)
+    seen("00040d445566.txt", -1, mac="00040d445566", outcome="timeout", bytes=512, proto="tftp")
+    loop(seen)
+    assert counts(seen.judge.met.values()).loops == 1
+
+
+def test_pieces_are_no_downloads(script, tmp_path):
+    """A phone, or somebody who plays one, that asks by Range."""
+    seen = Seen(script)
+    app = tmp_path / NEW_APP
+    app.write_bytes(b"x" * 1000)
+    seen(SCRIPT)
+    for turn in range(9):
+        seen(NEW_APP, turn + 1, file=str(app), bytes=100)
+    assert seen.fate == REACHED
+    assert seen(NEW_APP, 20, file=str(app), bytes=100).fate == LOADED, "the last piece"
+    for turn in range(2):
+        seen(NEW_APP, 30 + turn, file=str(app), bytes=1000)
+    assert seen.fate == LOOPS
+
+
+def test_phones_that_are_made_up_have_an_end(script, monkeypatch):
+    monkeypatch.setattr(judging, "AT_ONE", 5)
+    monkeypatch.setattr(judging, "PHONES", 8)
+    seen = Seen(script)
+    for at in range(20):
+        seen(SCRIPT, at, mac=f"00040d0000{at:02x}")
+    assert len(seen.judge.met) == 5
+    for at in range(20):
+        seen(SCRIPT, at, mac=f"00040d0001{at:02x}", peer=f"192.0.2.{at + 30}")
+    assert len(seen.judge.met) == 8
 
 
 def test_who_was_not_given_the_script_is_nobody_here(script):
