@@ -19,7 +19,7 @@ from mv_iptel.cli import central_join
 from mv_iptel.cli.asking import installed
 from mv_iptel.cli.backup_views import find, names_of, only, read
 from mv_iptel.cli.forms import Columns, day
-from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, print_json
+from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, failed, print_json
 from mv_iptel.config import Config
 from mv_iptel.firmware import generations
 from mv_iptel.home import Home
@@ -80,7 +80,7 @@ def invite(home: Home, as_json: bool, name: str, addresses: tuple[str, ...], day
     except ValueError as error:
         end(USAGE, f"{name}: {error}")
     except OSError as error:
-        end(USAGE, f"{error.filename}: {error.strerror}; run as the server's user or in its group")
+        failed(error)
     port = config.backup_servers.file_server_port
     made = Invite(where, port, authority.fingerprint(known), token)
     if as_json:
@@ -161,7 +161,7 @@ def _revoke(home: Home, as_json: bool, name: str) -> None:
     try:
         done = Branches(home).revoke(name)
     except OSError as error:
-        end(USAGE, f"{error.filename}: {error.strerror}; run as the server's user or in its group")
+        failed(error)
     if not done:
         end(NEGATIVE, f"{plain(name)}: there is no such branch, and no invitation for it; see central status")
     if as_json:
@@ -296,7 +296,7 @@ def _order(config: Config, as_json: bool, wait: float, branch: Branch, kind: str
     except ValueError as error:
         end(NEGATIVE, str(error))
     except OSError as error:
-        end(USAGE, f"{error.filename}: {error.strerror}; run as the server's user or in its group")
+        failed(error)
     until = time.monotonic() + wait
     while not order.ended and time.monotonic() < until:
         time.sleep(min(LOOK_AGAIN, max(0.0, until - time.monotonic())))

@@ -15,7 +15,7 @@ from mv_iptel.central.inviting import parse
 from mv_iptel.central.peers import peers_of
 from mv_iptel.central.state import State
 from mv_iptel.cli.asking import Refused, Unreachable, get, installed, tell
-from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
+from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, failed, print_json
 from mv_iptel.config import Config, load
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
@@ -52,7 +52,7 @@ def join(home: Home, as_json: bool, line: tuple[str, ...], secondary: bool) -> N
     except NotJoined as error:
         end(NEGATIVE, str(error))
     except OSError as error:
-        end(USAGE, f"{error.filename}: {error.strerror}; run as the server's user or in its group")
+        failed(error)
     running = _reload(load(home))
     if as_json:
         print_json({"name": found.name, "server": found.server, "address": found.peer.host,

@@ -12,7 +12,7 @@ from mv_iptel.cli.asking import installed, refresh
 from mv_iptel.cli.firmware_scan import scan_phones
 from mv_iptel.cli.firmware_views import as_dict, show_list, show_plan, show_release, show_verified
 from mv_iptel.cli.forms import bar
-from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, print_json
+from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, failed, print_json
 from mv_iptel.config import Config
 from mv_iptel.events import Event
 from mv_iptel.firmware import intake
@@ -130,7 +130,7 @@ def install_archive(
         with bar(as_json) as told:
             one = intake.take(config, archive, "command", lambda at: told(at.what, at.done, at.total))
     except OSError as error:
-        end(NEGATIVE, _words(error))
+        failed(error)
     if one.state == REFUSED:
         if as_json:
             print_json(as_dict(one))
@@ -259,7 +259,7 @@ def verify_published(home: Home, as_json: bool) -> None:
         with bar(as_json) as told:
             found = verify(config, lambda done, total: told("reading", done, total))
     except OSError as error:
-        end(NEGATIVE, _words(error))
+        failed(error)
     if as_json:
         print_json({**found._asdict(), "found": [one._asdict() for one in found.found]})
     else:
@@ -292,7 +292,7 @@ def _publisher(config: Config, as_json: bool) -> Publisher:
     try:
         publisher.recover()
     except OSError as error:
-        end(NEGATIVE, f"what a crash left could not be finished: {_words(error)}")
+        failed(error, "what a crash left could not be finished")
     return publisher
 
 
@@ -301,7 +301,7 @@ def planned(config: Config, one: Release, live: str) -> Plan:
     try:
         return plan(config, one, live)
     except OSError as error:
-        end(NEGATIVE, f"{one.id} cannot be looked at: {_words(error)}")
+        failed(error, f"{one.id} cannot be looked at")
 
 
 def _did(config: Config, as_json: bool, text: str, work: Callable[[Step], Done | Held]) -> None:
@@ -309,7 +309,7 @@ def _did(config: Config, as_json: bool, text: str, work: Callable[[Step], Done |
         with bar(as_json) as told:
             done = work(lambda count, total: told("publishing", count, total))
     except OSError as error:
-        end(NEGATIVE, f"nothing was changed: {_words(error)}")
+        failed(error, "nothing was changed")
     if isinstance(done, Held):
         if as_json:
             print_json({"done": False, "why": list(done.why)})
@@ -324,12 +324,6 @@ def _did(config: Config, as_json: bool, text: str, work: Callable[[Step], Done |
     console.print(f"{text}; {done.changed:,} files changed", style="green", markup=False)
     for one in done.left:
         console.print(f"  {plain(one, 300)}", style="dim", markup=False)
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return ": ".join(filter(None, (str(error.filename or ""), error.strerror or str(error))))
-    return str(error)
 
 
 firmware.add_command(scan_phones)

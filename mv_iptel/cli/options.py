@@ -56,6 +56,14 @@ def seconds(text: str, option: str) -> float:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
 
 
+def failed(error: OSError, what: str = "") -> NoReturn:
+    """End for a fault of the disk: what was not done, where, what the system says, and what helps."""
+    denied = isinstance(error, PermissionError)
+    told = (what, str(error.filename or ""), error.strerror or str(error))
+    mend = "; run as the server's user or in its group" if denied else ""
+    end(USAGE if denied else NEGATIVE, ": ".join(filter(None, told)) + mend)
+
+
 def end(code: int, message: str = "") -> NoReturn:
     """End with `code`, telling why on standard error."""
     if message:

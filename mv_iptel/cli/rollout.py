@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mv_iptel.cli.asking import installed, refresh
-from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
+from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, failed, print_json
 from mv_iptel.config import Config
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
@@ -312,7 +312,7 @@ def _did(config: Config, as_json: bool, work: Callable[[], Any], done: str) -> N
     try:
         found = work()
     except OSError as error:
-        end(NEGATIVE, f"it was not done: {error}")
+        failed(error, "it was not done")
     if isinstance(found, Refused):
         why = found.text.split("; ")
         if as_json:

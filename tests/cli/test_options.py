@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from mv_iptel.cli.options import NEGATIVE, USAGE, common, end, print_json
+from mv_iptel.cli.options import NEGATIVE, USAGE, common, end, failed, print_json
 from mv_iptel.home import Home
 
 
@@ -49,6 +49,23 @@ def test_the_end_says_why_on_the_error_stream(code, capsys):
     assert ended.value.code == code
     out, err = capsys.readouterr()
     assert out == "" and "46xxsettings.txt [is] missing" in err  # no markup of what phones sent
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/srv/x"), USAGE,
+         "nothing was changed: /srv/x: Permission denied; run as the server's user or in its group"),
+        (OSError(28, "No space left on device", "/srv/x"), NEGATIVE,
+         "nothing was changed: /srv/x: No space left on device"),
+        (OSError("odd"), NEGATIVE, "nothing was changed: odd"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_disk_says_where_and_what_helps(error, code, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        failed(error, "nothing was changed")
+    assert ended.value.code == code
+    assert " ".join(capsys.readouterr().err.split()) == said
 
 
 def test_no_control_character_reaches_a_terminal(capsys):
