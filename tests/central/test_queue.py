@@ -35,9 +35,8 @@ def quiet(branch: Branch, name: str = A) -> bool:
 def test_what_is_stored_gets_there_with_who_stored_it(office, branch):
     branch.store(A, b"one")
     until(lambda: at_the_centre(office, A) == b"one" and quiet(branch))
-    folder = office.home.var / "versions" / A
-    until(lambda: (folder / "history.jsonl").exists())
-    assert "001122334455" in (folder / "history.jsonl").read_text()
+    history = office.home.var / "versions" / A / "history.jsonl"
+    until(lambda: history.exists() and "001122334455" in history.read_text())
     assert abs(office.server.changes.get(A).changed - time.time()) < 600
 
 

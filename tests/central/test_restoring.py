@@ -87,7 +87,7 @@ def test_many_phones_ask_once(office, branch):
     until(lambda: len(told) == 20)
     assert told == [""] * 20
     history = branch.home.var / "versions" / A / "history.jsonl"
-    until(history.exists)
+    until(lambda: history.exists() and history.read_text())
     assert len(history.read_text().splitlines()) == 1
 
 

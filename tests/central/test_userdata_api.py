@@ -144,8 +144,7 @@ def test_a_phone_at_the_centre_counts_too(oslo, office, file):
     done = threading.Event()
     draft.commit(lambda outcome: done.set())
     done.wait(10)
-    while office.server.changes.get(file) is None:
-        pass
+    until(lambda: office.server.changes.get(file) is not None)
     assert not oslo.put(file, b"there", NOW - 100).json["current"]
     assert oslo.ask("GET", f"/v1/userdata/{file}").body == b"here"
 
