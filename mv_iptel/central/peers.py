@@ -25,6 +25,7 @@ from mv_iptel.home import Home
 
 FIRST, LONGEST = 1.0, 60.0  # seconds: the first pause after a failure, and the longest
 CONNECT, SILENCE = 10.0, 60.0  # seconds for a connection, and for the next octets of an answer
+LONGEST_ANSWER = 600.0  # seconds besides, that an answer which is no content may take to come
 JSON_MOST = 32 << 20  # octets of an answer that is no content: a manifest of 50,000 files has 20 million
 SLOWEST_HOLD = 3600.0  # of a Retry-After: longer ones are asked again after that
 
@@ -119,9 +120,14 @@ class Link:
         params: Mapping[str, str] | None = None, most: int = JSON_MOST, silence: float = SILENCE,
     ) -> Reply:  # fmt: skip
         """One question with a small answer. Raises Away, Said."""
-        async with self.open(method, path, headers, data, params, silence) as answer:
-            body = await _whole(answer, most)
-            return Reply(answer.status, answer.headers, body)
+        try:
+            # An octet now and then is no silence, and others wait behind this.
+            async with asyncio.timeout(silence + LONGEST_ANSWER):
+                async with self.open(method, path, headers, data, params, silence) as answer:
+                    body = await _whole(answer, most)
+                    return Reply(answer.status, answer.headers, body)
+        except TimeoutError:
+            raise Away("it does not answer in time") from None
 
     @asynccontextmanager
     async def open(

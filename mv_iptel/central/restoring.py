@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mv_iptel.userdata.outbox import Outbox
 
 AT_ONCE = 64  # phones for which is asked at once; who comes later is told that there is nothing
+LONGEST = 60.0  # seconds until the place of one who waits no longer is free again
 HOLD = 50  # seconds that the centre may hold an answer back
 PAGE = 1000
 
@@ -93,7 +94,10 @@ class Restorer:
 
     async def _absent(self, kept: Kept) -> str:
         try:
-            said = await self._peers.first(lambda link: self.bring(link, kept, absent=True))
+            async with asyncio.timeout(LONGEST):
+                said = await self._peers.first(lambda link: self.bring(link, kept, absent=True))
+        except TimeoutError:
+            return f"no central server answered within {LONGEST:g} s"
         except Away as error:
             return f"no central server answers: {error}"
         except Said as said:

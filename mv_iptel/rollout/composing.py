@@ -5,11 +5,13 @@ In the ring is who then fetches the ring's script under its own name; the others
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from mv_iptel.rollout.rings import Clause
 
 LONGEST = 1 << 20  # octets; nobody's upgrade script comes near
+_PLAIN = re.compile(r"[A-Za-z0-9._+@()-]+")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -17,6 +19,11 @@ def ring_name(run: str, name: str) -> str:
     """The name under which a ring's phones fetch the ring's script; also a 96x1 takes such names."""
     folder, slash, last = name.rpartition("/")
     return f"{folder}{slash}mvr-{run}-{last}"
+
+
+def asks_for(name: str) -> bool:
+    """Whether a script can ask for a file of this name."""
+    return bool(_PLAIN.fullmatch(name.rpartition("/")[2]))
 
 
 def compose(live: bytes, clauses: Iterable[Clause], name: str) -> bytes:

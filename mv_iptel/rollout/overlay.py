@@ -18,7 +18,7 @@ from mv_iptel.firmware.placing import directories
 from mv_iptel.firmware.releases import Releases
 from mv_iptel.library.answers import Phone
 from mv_iptel.library.contents import Body, Key
-from mv_iptel.rollout.composing import LONGEST, compose, ring_name
+from mv_iptel.rollout.composing import LONGEST, asks_for, compose, ring_name
 from mv_iptel.rollout.plans import OVER, RUNNING, Met, Rollout
 from mv_iptel.rollout.rings import Clause
 
@@ -90,7 +90,7 @@ class Overlay:
             return script.name, f"{told}, {self.rollout.state}: no more phones come in"
         if answer is True:
             return script.body, f"{told}: it is in the ring"
-        if not answer or live is None:
+        if not answer or live is None or not asks_for(script.ring):
             return None
         composed = self._compose(script, live, answer)
         return None if composed is None else (composed, f"{told}: it is asked whether it is in the ring")

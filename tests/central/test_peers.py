@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from mv_iptel import config as configuration
+from mv_iptel.central import peers
 from mv_iptel.central.peers import FIRST, LONGEST, Away, Link, Peer, Peers, Reply, Said, token_of, words
 from tests.central.branch import Site, invitation
 from tests.central.office import Office
@@ -129,13 +130,14 @@ def test_words_are_short_and_hold_no_secret():
     assert "(404)" in words(Said(404, "no-file", "there is none"))
 
 
-def say(site: Site, answer: bytes) -> Exception:
+def say(site: Site, answer: bytes, hold: float = 0.0) -> Exception:
     """What a link makes of a server that says so, over TLS with a certificate that is trusted."""
     with Office(site.home.root.parent / "office") as office:
         site.join(invitation(office))
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(office.config.https.cert_file, office.config.https.key_file)
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        ended = threading.Event()
 
         def serve() -> None:
             while True:  # who is cut off without an answer may ask once more
@@ -146,6 +148,7 @@ def say(site: Site, answer: bytes) -> Exception:
                 with suppress(OSError), context.wrap_socket(raw, server_side=True) as peer:
                     peer.recv(65536)
                     peer.sendall(answer)
+                    ended.wait(hold)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -159,9 +162,16 @@ def say(site: Site, answer: bytes) -> Exception:
 
         with pytest.raises((Away, Said)) as told:
             asyncio.run(work())
+        ended.set()
         listening.shutdown(socket.SHUT_RDWR)
         thread.join(5)
     return told.value
+
+
+def test_an_answer_that_never_ends(site, monkeypatch):
+    monkeypatch.setattr(peers, "LONGEST_ANSWER", -59.5)
+    told = say(site, b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nhalf", 30.0)
+    assert type(told) is Away and "in time" in str(told)
 
 
 REFUSAL = b'{"error":"quiet","text":"not\\u001b[2Jnow"}'

@@ -6,7 +6,7 @@ import pytest
 
 from mv_iptel.phones.boot import Servers, drive, dry, play
 from mv_iptel.phones.families import Handset
-from mv_iptel.rollout.composing import compose, ring_name
+from mv_iptel.rollout.composing import asks_for, compose, ring_name
 from mv_iptel.rollout.rings import Clause
 
 LIVE = (
@@ -80,3 +80,8 @@ def test_the_live_script_stays_as_it_is():
     assert compose(b"\xef\xbb\xbfGET a\n", GROUP, "x").endswith(b"\nGET a\n")
     assert ring_name("0123abcd", "sub/a.txt") == "sub/mvr-0123abcd-a.txt"
     assert b"GET mvr-0123abcd-a.txt" in compose(b"", GROUP, "sub/mvr-0123abcd-a.txt")
+
+
+def test_names_that_a_script_can_ask_for():
+    assert all(map(asks_for, ["96xxupgrade.txt", "mvr-0123abcd-J100Supgrade.txt", "a b/46xxupgrade.scr"]))
+    assert not any(map(asks_for, ["", "a b.txt", "a\nb", "\u00fc.txt", "a;b", "a#b", '"a"']))

@@ -9,7 +9,7 @@ import pytest
 from mv_iptel.library import Client, Request
 from mv_iptel.rollout.composing import ring_name
 from mv_iptel.rollout.plans import ABORTED, DONE, HALTED, PAUSED, Met
-from tests.rollout.rings import NEW, NEW_APP, NOON, OLD, SCRIPT, Site, agent
+from tests.rollout.rings import NEW, NEW_APP, NOON, OLD, SCRIPT, Site, agent, staged
 
 MAC = "00040d000001"
 OTHER = "00040d000002"
@@ -47,6 +47,16 @@ def test_a_group_is_asked_and_then_known(site):
     assert site.get("10.1.0.1", ring, who=agent(MAC)) == NEW
     assert site.get("10.1.0.1", who=agent(MAC)) == NEW, "it is in the ring now"
     assert site.get("10.1.0.2", who=agent(OTHER)) == first
+
+
+@pytest.mark.parametrize("name", ["\u00fcupgrade.txt", "my upgrade.txt", "a;upgrade.txt", "a#upgrade.txt"])
+def test_a_name_that_no_script_can_ask_for_is_not_asked_for(site, name):
+    """A script under such a name: the phones that are asked keep the live one, and no request fails."""
+    (site.home.http_data / name).write_bytes(OLD)
+    site.release = staged(site.home, {SCRIPT: NEW, name: NEW, NEW_APP: b"new firmware"})
+    site.roll("group=5", "to=10.1.0.0/16")
+    assert site.get("10.2.0.1", name) == OLD
+    assert site.get("10.2.0.1").startswith(b"IF $GROUP SEQ 5 GOTO ")
 
 
 def test_an_address_alone_is_asked_again(site):
