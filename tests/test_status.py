@@ -484,6 +484,14 @@ def test_who_asks_from_elsewhere_gets_page_json_and_metrics(site, path, code):
     assert site.get(path, headers={"X-Forwarded-For": "192.0.2.5"})[0] == code
 
 
+def test_what_is_no_text_breaks_no_page(site):
+    """A path of any octets, in a notice or in what arrives."""
+    site.happen(Notice("firmware-held", "\udcff.zip", "warning", source="/srv/\udcff"))
+    code, _, body = site.get("/")
+    assert code == 200 and "\\udcff.zip" in body
+    assert site.get("/status.json")[0] == 200
+
+
 GARBAGE = [
     b"\0\xff garbage\r\n\r\n",
     b"POST /control/seen HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",

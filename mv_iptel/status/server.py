@@ -256,7 +256,8 @@ class StatusServer:
 
     async def _page(self, request: web.Request) -> web.Response:
         view = await asyncio.to_thread(self._view)
-        return web.Response(text=page.render(view), content_type="text/html", charset="utf-8")
+        body = page.render(view).encode("utf-8", "backslashreplace")  # a path may hold any octets
+        return web.Response(body=body, content_type="text/html", charset="utf-8")
 
     def _view(self) -> page.View:
         now = time.time()
