@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mv_iptel.central.authority import folder, write
-from mv_iptel.userdata.disk import hash_of, look, make_folder, open_file
+from mv_iptel.central.authority import folder
+from mv_iptel.userdata.disk import hash_of, look, open_file, write_record
 from mv_iptel.userdata.names import parse
 
 if TYPE_CHECKING:
@@ -46,16 +46,18 @@ class Changes:
     def __init__(self, config: Config, now: Callable[[], float] = time.time):
         self.config, self._now = config, now
         self._path = folder(config.home) / "userdata.jsonl"
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what is known; nobody waits for a disk with it
+        self._writing = threading.Lock()  # of the file
         self._by_name: dict[str, Change] = {}
         self._epoch, self._number, self._lines = "", 0, 0
         self.listeners: list[Callable[[], None]] = []  # told of each change, on its thread
 
     def open(self) -> None:
         """Read what was written down. Raises OSError."""
-        with self._lock:
-            self._read()
-            self._number += GAP
+        with self._writing:
+            with self._lock:
+                self._read()
+                self._number += GAP
             self._compact()
 
     def stock(self) -> None:
@@ -90,7 +92,7 @@ class Changes:
             listeners = list(self.listeners)
         for listener in listeners:
             listener()
-        with self._lock:
+        with self._writing:
             self._append(change)
 
     def since(self, cursor: str, most: int) -> tuple[list[Change], str, bool]:
@@ -141,10 +143,13 @@ class Changes:
                         floor = max(floor, int(told.get("number", 0)))
                         continue
                     change = Change(*told)
-                    if isinstance(change.name, str) and parse(change.name) and change.number > self._number:
-                        self._number = change.number
-                        self._by_name.pop(change.name, None)
+                    known = self._by_name.get(change.name)
+                    newer = known is None or change.number > known.number
+                    if isinstance(change.name, str) and parse(change.name) and newer and change.number > 0:
+                        self._number = max(self._number, change.number)
                         self._by_name[change.name] = change
+        # Two that came at once may stand there in either order; that of the dict is that of the numbers.
+        self._by_name = dict(sorted(self._by_name.items(), key=lambda one: one[1].number))
         self._number = max(self._number, floor)
         self._epoch = self._epoch or secrets.token_hex(4)
 
@@ -157,8 +162,9 @@ class Changes:
         self._lines += 1
 
     def _compact(self) -> None:
-        make_folder(self._path.parent)
-        head = json.dumps({"epoch": self._epoch, "number": self._number})
-        lines = [head, *(json.dumps(list(one), separators=(",", ":")) for one in self._by_name.values())]
-        write(self._path, "".join(f"{line}\n" for line in lines).encode())
+        with self._lock:
+            head = json.dumps({"epoch": self._epoch, "number": self._number})
+            changes = list(self._by_name.values())
+        lines = [head, *(json.dumps(list(one), separators=(",", ":")) for one in changes)]
+        write_record(self._path, "".join(f"{line}\n" for line in lines).encode())
         self._lines = len(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -143,3 +144,35 @@ def test_damaged_lines_are_skipped(changes, made, line):
     again = Changes(made)
     again.open()
     assert names(again.since("", 9)) == [A]
+
+
+def test_nobody_who_asks_waits_for_the_disk(changes, monkeypatch):
+    """Branches ask on the loop that serves phones."""
+    writes, goes_on = threading.Event(), threading.Event()
+
+    def slow(*_):
+        writes.set()
+        goes_on.wait(20)
+
+    monkeypatch.setattr(changes, "_append", slow)
+    thread = threading.Thread(target=changes.add, args=(A, "a" * 64, 1, 10.0, "Oslo"))
+    thread.start()
+    assert writes.wait(20)
+    answer = []
+    asking = threading.Thread(target=lambda: answer.append(names(changes.since("", 10))), daemon=True)
+    asking.start()
+    asking.join(20)
+    assert answer == [[A]]
+    goes_on.set()
+    thread.join()
+
+
+def test_lines_that_came_at_once_stand_in_either_order(changes, made):
+    changes.add(A, "a" * 64, 1, 10.0, "Oslo")
+    changes.add(B, "b" * 64, 2, 11.0, "Oslo")
+    path = made.home.var / "central" / "userdata.jsonl"
+    *head, first, second = path.read_text().splitlines(True)
+    path.write_text("".join([*head, second, first]))
+    again = Changes(made)
+    again.open()
+    assert names(again.since("", 10)) == [A, B]
