@@ -224,6 +224,8 @@ class Ports:
             guest = _Guest(host_of(host), time.monotonic())
             self._guests[guest] = None
             guest.task = asyncio.create_task(self._shake(guest, taken, context))
+            # Who had to go before his handshake even began.
+            guest.task.add_done_callback(lambda task, taken=taken: task.cancelled() and taken.close())  # type: ignore[misc]
 
     async def _shake(self, guest: _Guest, taken: socket.socket, context: Context) -> None:
         def made() -> Any:
@@ -238,9 +240,6 @@ class Ports:
         except (OSError, ssl.SSLError):  # it speaks no TLS, not this one, or nothing
             taken.close()
             self._leave(guest)
-        except asyncio.CancelledError:
-            taken.close()
-            raise
 
     def _room(self, host: str) -> bool:
         """Whether one more of this host may come; the oldest stranger may have to go for it."""
