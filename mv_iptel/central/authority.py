@@ -17,10 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mv_iptel import files
 from mv_iptel.certs import EARLIER, CertError, load_chain
 from mv_iptel.home import Home
-from mv_iptel.userdata.disk import locked, make_folder, own_like
+from mv_iptel.userdata.disk import locked, write_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,14 +33,6 @@ LARGEST = 16 << 10  # octets of a request for a certificate
 def folder(home: Home) -> Path:
     """Where the central server keeps what it knows of its branches."""
     return home.var / "central"
-
-
-def write(path: Path, data: bytes, mode: int = 0o640) -> None:
-    """Replace a file of that folder; it is the service's also when root wrote it. Raises OSError."""
-    make_folder(path.parent)
-    files.replace(path, data, mode)
-    with suppress(OSError):
-        own_like(path, path.parent.stat())
 
 
 def known_by(config: Config) -> x509.Certificate:
@@ -92,8 +83,8 @@ def ensure(home: Home, now: datetime | None = None) -> Path:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )  # fmt: skip
-        write(key_file, key_pem(key), 0o600)
-        write(ca, pem(certificate).encode())
+        write_record(key_file, key_pem(key), 0o600)
+        write_record(ca, pem(certificate).encode())
     return ca
 
 

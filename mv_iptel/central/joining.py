@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mv_iptel import __version__, files
-from mv_iptel.central.authority import fingerprint, folder, key_pem, pem, write
+from mv_iptel.central.authority import fingerprint, folder, key_pem, pem
 from mv_iptel.central.inviting import TOKEN, Invite
 from mv_iptel.central.peers import Away, Link, Peer, Said, certificate_of, token_of
 from mv_iptel.central.state import State
 from mv_iptel.config import editing
-from mv_iptel.userdata.disk import locked
+from mv_iptel.userdata.disk import locked, write_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +124,7 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey:
         if isinstance(found, ec.EllipticCurvePrivateKey):
             return found
     made = ec.generate_private_key(ec.SECP256R1())
-    write(path, key_pem(made), 0o600)
+    write_record(path, key_pem(made), 0o600)
     return made
 
 
@@ -150,16 +150,16 @@ def _write(
     """Everything into its place; the ini last, so that it never names what is not there."""
     home, certs = config.home, config.home.certs
     other = "secondary" if peer.role == "primary" else "primary"
-    write(certificate_of(home, peer), certificate.encode() + key_pem(key), 0o600)
-    write(certs / f"peer-ca-{peer.role}.pem", authority.encode(), 0o644)
+    write_record(certificate_of(home, peer), certificate.encode() + key_pem(key), 0o600)
+    write_record(certs / f"peer-ca-{peer.role}.pem", authority.encode(), 0o644)
     bundle = [authority]
     with suppress(FileNotFoundError):
         bundle.append((certs / f"peer-ca-{other}.pem").read_text("ascii"))
-    write(certs / "peer-ca.pem", "".join(bundle).encode(), 0o644)
+    write_record(certs / "peer-ca.pem", "".join(bundle).encode(), 0o644)
     use, address, port = ROLES[peer.role]
     theirs = token_of(config, Peer(other, "", 0)) if certificate_of(home, Peer(other, "", 0)).exists() else ""
     pair = (token, theirs) if peer.role == "primary" else (theirs or token, token)
-    write(certs / "peer.token", (",".join(filter(None, dict.fromkeys(pair))) + "\n").encode(), 0o600)
+    write_record(certs / "peer.token", (",".join(filter(None, dict.fromkeys(pair))) + "\n").encode(), 0o600)
     values = {
         use: "1", address: peer.host, port: str(peer.port),
         "PeerCA": _relative(certs / "peer-ca.pem", home),

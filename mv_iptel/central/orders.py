@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from mv_iptel.central.authority import folder, write
+from mv_iptel.central.authority import folder
 from mv_iptel.files import states
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
-from mv_iptel.userdata.disk import locked
+from mv_iptel.userdata.disk import locked, write_record
 
 BACKUP, RESTORE, UPDATE = "backup", "restore", "update"
 DAYS = 7.0  # then nobody waits any more
@@ -136,7 +136,7 @@ class Orders:
         over = [one for one in orders if one.ended or _late(one, now)][:-ENDED]
         gone = {one.id for one in over}
         rows = [asdict(one) for one in orders if one.id not in gone]
-        write(self.path, json.dumps({"schema": 1, "orders": rows}, indent=1).encode() + b"\n")
+        write_record(self.path, json.dumps({"schema": 1, "orders": rows}, indent=1).encode() + b"\n")
         self._state = None
 
 

@@ -7,9 +7,10 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from mv_iptel.central.authority import folder, write
+from mv_iptel.central.authority import folder
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
+from mv_iptel.userdata.disk import write_record
 
 WRITE_AGAIN = 10.0  # seconds between two writings of the file
 _TEXTS = {"server": 100, "version": 40, "error": 500}
@@ -65,7 +66,7 @@ class Reports:
                 return
             self._changed, self._written = False, now
             data = json.dumps(self._known, indent=1).encode() + b"\n"
-        write(self._path, data)
+        write_record(self._path, data)
 
 
 def read(home: Home) -> dict[str, dict[str, Any]]:

@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
-from mv_iptel.central.authority import folder, write
+from mv_iptel.central.authority import folder
 from mv_iptel.central.peers import Peer
 from mv_iptel.home import Home
+from mv_iptel.userdata.disk import write_record
 
 MOST_DONE = 1000  # orders whose result is remembered
 
@@ -95,7 +96,7 @@ class State:
 
     def _put(self, new: _All) -> None:
         self._all = new  # known as long as we run, also where the disk is full
-        write(self._path, json.dumps({"schema": 1, **asdict(new)}, indent=1).encode() + b"\n")
+        write_record(self._path, json.dumps({"schema": 1, **asdict(new)}, indent=1).encode() + b"\n")
 
     def _read(self) -> _All:
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):

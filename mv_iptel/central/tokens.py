@@ -17,11 +17,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from mv_iptel.central.authority import folder, write
+from mv_iptel.central.authority import folder
 from mv_iptel.central.inviting import TOKEN
 from mv_iptel.files import states
 from mv_iptel.home import Home
-from mv_iptel.userdata.disk import locked
+from mv_iptel.userdata.disk import locked, write_record
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 MOST = 10_000  # branches, and as many invitations
@@ -172,7 +172,7 @@ class Branches:
             "branches": [asdict(one) for one in branches.values()],
             "invitations": [asdict(one) for one in invitations.values()],
         }
-        write(self.path, json.dumps(told, indent=1).encode() + b"\n")
+        write_record(self.path, json.dumps(told, indent=1).encode() + b"\n")
         self._state = None
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mv_iptel.firmware.releases import PLACES, ROLES, SHA256, write_record
+from mv_iptel.firmware.releases import PLACES, ROLES, SHA256
 from mv_iptel.home import Home
+from mv_iptel.userdata.disk import write_record
 
 KEPT = 50  # generations; to older ones nobody goes back
 

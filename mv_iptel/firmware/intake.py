@@ -40,7 +40,16 @@ from mv_iptel.firmware.worker import Failed, Worker
 from mv_iptel.firmware.working import Busy, alone
 from mv_iptel.home import Home
 from mv_iptel.turn import away
-from mv_iptel.userdata.disk import NotAFile, hash_file, look, make_folder, own_like, sync_folder, take_lock
+from mv_iptel.userdata.disk import (
+    NotAFile,
+    hash_file,
+    look,
+    make_folder,
+    own_like,
+    sync_folder,
+    take_lock,
+    write_record,
+)
 
 KEEP_REFUSED = 50  # records of archives that were refused
 WAIT = 3600.0  # seconds for another process that takes the same archive
@@ -158,7 +167,7 @@ def _known(folder: Path, there: Release, sha256: str) -> Release:
 def _begin(kept: Releases, folder: Path, one: Release, sha256: str) -> None:
     shutil.rmtree(folder / _INTAKE, ignore_errors=True)
     kept.put(one)
-    releases.write_record(folder / _SUM, sha256.encode() + b"\n")
+    write_record(folder / _SUM, sha256.encode() + b"\n")
     make_folder(folder / _INTAKE)
 
 

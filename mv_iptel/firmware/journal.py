@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mv_iptel.firmware.generations import Generation, parsed
-from mv_iptel.firmware.releases import ROLES, write_record
+from mv_iptel.firmware.releases import ROLES
 from mv_iptel.home import Home
-from mv_iptel.userdata.disk import sync_folder
+from mv_iptel.userdata.disk import sync_folder, write_record
 
 _SHA256 = re.compile(r"[0-9a-f]{64}|")
 _TAG = re.compile(r"[0-9a-f]{8}")

@@ -15,9 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mv_iptel import files
 from mv_iptel.home import Home
-from mv_iptel.userdata.disk import lasting_folder, own_like
+from mv_iptel.userdata.disk import write_record
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}-[0-9a-f]{8}")
 SHA256 = re.compile(r"[0-9a-f]{64}")  # as a content is named
@@ -107,13 +106,6 @@ class Releases:
     def in_state(self, *states: str) -> list[Release]:
         """Those in one of these states, the newest first."""
         return [one for one in self.all() if one.state in states]
-
-
-def write_record(path: Path, data: bytes) -> None:
-    """Write a record that lasts, and that belongs to whom its folder belongs: root's command is not alone."""
-    lasting_folder(path.parent)
-    files.replace(path, data, 0o640)
-    own_like(path, os.stat(path.parent))
 
 
 def called(ident: str, text: str) -> bool:

@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 from watchdog.events import FileClosedEvent, FileCreatedEvent, FileMovedEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from mv_iptel import files
 from mv_iptel.config import Config
 from mv_iptel.events import Event, Notice
 from mv_iptel.firmware import intake
@@ -29,7 +28,7 @@ from mv_iptel.firmware.intake import Progress
 from mv_iptel.firmware.names import shown
 from mv_iptel.firmware.releases import REFUSED, STAGED, SUPERSEDED, Release
 from mv_iptel.firmware.writers import is_being_written
-from mv_iptel.userdata.disk import own_like
+from mv_iptel.userdata.disk import write_record
 
 # Seconds that a file must stay as it is: one that has its end; gzip, whose end nobody knows; one without.
 QUIET, UNSURE, UNFINISHED = 3.0, 15.0, 60.0
@@ -291,8 +290,6 @@ def _set_aside(path: Path, why: str) -> None:
     try:
         os.replace(path, aside)
         text = f"{shown(path.name)} was refused: {why}\n"
-        told = aside.with_name(f"{aside.name}.txt")
-        files.replace(told, text.encode(), 0o640)
-        own_like(told, os.stat(path.parent))
+        write_record(aside.with_name(f"{aside.name}.txt"), text.encode())
     except OSError as error:
         _log.warning("%s cannot be renamed: %s", shown(str(path)), error.strerror)

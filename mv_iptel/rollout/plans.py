@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mv_iptel.firmware.releases import ID, PLACES, SHA256, write_record
+from mv_iptel.firmware.releases import ID, PLACES, SHA256
 from mv_iptel.home import Home
 from mv_iptel.rollout.rings import Ring, Stage, stage_of
+from mv_iptel.userdata.disk import write_record
 
 RUNNING, PAUSED, HALTED, DONE, ABORTED = "running", "paused", "halted", "done", "aborted"
 STATES = (RUNNING, PAUSED, HALTED, DONE, ABORTED)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mv_iptel import files
 from mv_iptel.library.answers import Reason, Refuse
 from mv_iptel.turn import away
 
@@ -139,6 +140,16 @@ def own_like(file: Path | int, model: os.stat_result) -> None:
     if hasattr(os, "geteuid") and os.geteuid() == 0 and (model.st_uid or model.st_gid):
         with suppress(OSError):
             os.chown(file, model.st_uid, model.st_gid)
+
+
+def write_record(path: Path, data: bytes, mode: int = MODE) -> None:
+    """Write a record that lasts, and that belongs to whom its folder belongs: root's command is not alone.
+
+    Raises OSError.
+    """
+    lasting_folder(path.parent)
+    files.replace(path, data, mode)
+    own_like(path, os.stat(path.parent))
 
 
 @contextmanager

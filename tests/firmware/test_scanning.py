@@ -40,7 +40,7 @@ class Site:
     def __init__(self, folder, port):
         home = Home(folder)
         config = defaults(home)
-        terms = replace(config.snmp, community=COMMUNITY, snmp_port=port, snmp_timeout=0.5, snmp_retries=1)
+        terms = replace(config.snmp, community=COMMUNITY, snmp_port=port, snmp_timeout=0.5, snmp_retries=2)
         self.config = replace(config, snmp=terms)
         for place in (config.tftp.tftp_dir, config.http.http_dir, config.https.https_dir):
             place.mkdir(parents=True, exist_ok=True)
