@@ -96,8 +96,8 @@ def collision(names: Iterable[str], folders: Iterable[str] = ()) -> tuple[str, s
     return None if both is None else (files[both], above[both])
 
 
-def shown(name: str) -> str:
+def shown(name: str, most: int = 120) -> str:
     """A name for a message: short, and printable whatever it holds."""
     text = "".join(one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode("ascii")
-                   for one in name[:120])  # fmt: skip
-    return text + ("…" if len(name) > 120 else "")
+                   for one in name[:most])  # fmt: skip
+    return text + ("…" if len(name) > most else "")

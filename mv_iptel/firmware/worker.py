@@ -25,6 +25,7 @@ import mv_iptel
 import mv_iptel.firmware.tars
 import mv_iptel.firmware.zips  # what is imported later may be root's alone
 from mv_iptel.firmware.archives import Limits, Refused, without_change
+from mv_iptel.firmware.names import shown
 from mv_iptel.firmware.unpacking import Unpacked, hashed, unpack
 
 try:
@@ -35,6 +36,9 @@ except ImportError:  # Windows has no such limits
 MEMORY = 1 << 30  # octets of address space
 COMPUTING = 1800  # seconds of a processor
 SILENCE = 300.0  # seconds without a word after which it is ended: a disk that hangs
+LONGEST = 4 * 3600.0  # seconds in all, whatever it tells meanwhile
+WORDS = ("hashing", "looking", "unpacking")  # what it may be doing
+NONSENSE = "unpacking ended with what cannot be"
 LINE = 32 << 20  # octets of one line: ten thousand names
 _PAUSE = 0.2  # seconds between two words about progress
 
@@ -87,7 +91,12 @@ class Worker:
     def hash(self, told: Callable[[str, int, int], None]) -> tuple[str, int]:
         """The sha256 and the size of the archive. Raises Refused, Failed."""
         where: dict[str, Any] = {"fd": self._fd} if os.name == "posix" else {"path": str(self._archive)}
-        return tuple(self._ask({**where, "limits": asdict(self._limits)}, told)["hashed"])
+        answer = self._ask({**where, "limits": asdict(self._limits)}, told)
+        try:
+            sha256, size = answer["hashed"]
+            return str(sha256), int(size)
+        except (TypeError, ValueError, KeyError):
+            raise Failed(errno.EIO, NONSENSE) from None
 
     def unpack(
         self,
@@ -99,27 +108,37 @@ class Worker:
         """Unpack into a folder, which is `user`'s. Raises Refused, Failed. After `hash`."""
         places = {place: str(directory) for place, directory in where.items()}
         answer = self._ask({"folder": str(folder), "where": places, "user": user}, told)
-        files = [Unpacked(one[0], tuple(one[1]), *one[2:]) for one in answer["unpacked"]]
-        return files, answer["left_out"]
+        try:
+            files = [
+                Unpacked(int(at), tuple(map(str, to)), str(name), int(size), str(sha256), str(role))
+                for at, to, name, size, sha256, role in answer["unpacked"]
+            ]
+            return files, list(map(str, answer["left_out"]))
+        except (TypeError, ValueError, KeyError):
+            raise Failed(errno.EIO, NONSENSE) from None
 
     def _ask(self, order: dict[str, Any], told: Callable[[str, int, int], None]) -> dict[str, Any]:
         process = self._process
         assert process.stdin is not None and process.stdout is not None
+        end = time.monotonic() + LONGEST
         try:
             process.stdin.write(json.dumps(order).encode() + b"\n")
             process.stdin.flush()
             while True:
                 answer = self._heard(process.stdout.readline)
-                if "progress" in answer:
-                    told(*answer["progress"])
-                else:
+                if "progress" not in answer:
                     break
+                what, done, total = answer["progress"]
+                if what not in WORDS or time.monotonic() > end:
+                    raise ValueError
+                told(what, int(done), int(total))
+            if "refused" in answer:
+                raise Refused(shown(str(answer["refused"]), 500))
+            if "failed" in answer:
+                number, why = answer["failed"]
+                raise Failed(int(number), shown(str(why), 200))
         except (BrokenPipeError, ValueError, TypeError, KeyError):
             raise self._ended() from None
-        if "refused" in answer:
-            raise Refused(answer["refused"])
-        if "failed" in answer:
-            raise Failed(*answer["failed"])
         return answer
 
     def _heard(self, readline: Callable[[int], bytes]) -> dict[str, Any]:

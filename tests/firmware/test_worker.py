@@ -57,6 +57,26 @@ def test_a_refusal_is_told(archive, folder):
             one.unpack(folder, {}, ME, nothing)
 
 
+LIES = [
+    {}, [], 5, None, {"hashed": 5}, {"hashed": ["x"]}, {"hashed": [1, "x"]}, {"progress": 5},
+    {"progress": ["hashing", "x", 1]}, {"progress": ["\x1b[2J", 1, 1]}, {"progress": ["hashing", [], {}]},
+    {"failed": 5}, {"failed": ["x", 5]}, {"refused": ["\x1b[2J"] * 900},
+    {"unpacked": 5, "left_out": []}, {"unpacked": [[1]], "left_out": []}, {"unpacked": []},
+    {"unpacked": [["x", [], "a", 1, "b", "c"]], "left_out": []}, {"unpacked": [], "left_out": 5},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_worker_that_lies_gets_no_further(archive, folder, lie):
+    """An archive may have found a fault in it; then it says what it likes."""
+    with Worker(archive(hostile.made(hostile.ONE))) as one:
+        one._heard = lambda _: lie  # the pipe from it
+        for ask in (lambda: one.hash(nothing), lambda: one.unpack(folder, {}, ME, nothing)):
+            with pytest.raises((Failed, Refused)) as told:
+                ask()
+            assert len(str(told.value)) < 700 and str(told.value).isprintable()
+
+
 def test_limits_of_its_parent_are_its_own(archive, folder):
     with Worker(archive(hostile.made(hostile.ONE, hostile.BIN)), Limits(entries=1)) as one:
         one.hash(nothing)
