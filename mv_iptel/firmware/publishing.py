@@ -68,11 +68,12 @@ class Publisher:
         losses: bool = False,
         force: bool = False,
         step: Step = lambda *_: None,
+        promoted: bool = False,
     ) -> Done | Held:
         """Publish a release to every phone.
 
         `live` says what becomes of scripts that the site has changed (planning.LIVE), `losses` that phones
-        may come off worse, `force` that lint's errors are known.
+        may come off worse, `force` that lint's errors are known; `promoted`: by its roll-out, at its end.
         """
         with alone(self.home):
             self._recover()
@@ -81,6 +82,8 @@ class Publisher:
                 return Held((f"there is no release {ident}",))
             if release.state not in (releases.STAGED, releases.RING, releases.SUPERSEDED, releases.PUBLISHED):
                 return Held((f"{ident} is {release.state}, and cannot be published",))
+            if not promoted and self._is_rolled_out(ident):
+                return Held((f"{ident} is being rolled out: {_STEER}",))
             made = plan(self.config, release, live, apart=self._apart)
             why = reasons(made, losses, force)
             if why:
@@ -135,6 +138,8 @@ class Publisher:
             found = self._standing(ident)
             if isinstance(found, Held):
                 return found
+            if self._is_rolled_out(found.id):  # its files would go, and the ring's scripts name them
+                return Held((f"{found.id} is being rolled out: {_STEER}",))
             try:
                 draft = self._returning().taken_back(found.id, live)
             except LookupError as error:
@@ -283,6 +288,10 @@ class Publisher:
         published.sort(key=lambda one: last.get(one.id, 0))
         return published[-1] if published else Held(("nothing is published",))
 
+    def _is_rolled_out(self, ident: str) -> bool:
+        rollout = plans.load(self.home)
+        return rollout is not None and rollout.state not in plans.OVER and rollout.release == ident
+
     def _others(self, coming: Generation, ident: str, action: str) -> Iterable[tuple[str, str, str]]:
         """What becomes of the other releases: one whose scripts are all replaced is superseded."""
         if action not in ("publish", "rollback"):
@@ -325,6 +334,7 @@ class Publisher:
         self._tell(Notice(kind, text, level, time=self._now()))
 
 
+_STEER = "`mv-iptel rollout promote` goes on to all phones, `mv-iptel rollout abort` ends it"
 _FIRST = {script.casefold() for family in FAMILIES.values() for script in family.scripts}
 
 

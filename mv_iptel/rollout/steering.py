@@ -102,7 +102,7 @@ def promote(
             return Refused(f"the roll-out of {old.release} is paused; start it again, or give --force")
         if not old.last:
             return _saved(home, replace(old.to(RUNNING, now), stage=old.stage + 1, since=now))
-        done = publisher.publish(old.release, **(terms or old.terms)._asdict())
+        done = publisher.publish(old.release, **(terms or old.terms)._asdict(), promoted=True)
         if isinstance(done, Held):
             return Refused("; ".join(done.why))
         return _saved(home, old.to(DONE, now))

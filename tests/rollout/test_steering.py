@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mv_iptel.firmware.planning import plan
-from mv_iptel.firmware.publishing import Done
+from mv_iptel.firmware.publishing import Done, Held
 from mv_iptel.firmware.releases import Releases
 from mv_iptel.rollout import plans, steering
 from mv_iptel.rollout.composing import ring_name
@@ -47,6 +47,23 @@ def test_from_start_to_end(site):
     assert site.get("10.2.0.1") == NEW
     assert isinstance(steering.promote(site.publisher, NOON), Refused)
     assert isinstance(steering.abort(site.publisher, NOON), Refused)
+
+
+def test_what_is_rolled_out_is_published_and_taken_back_by_its_roll_out_alone(site):
+    """Else a rollback takes away what the ring's scripts name, and a phone restarts for ever."""
+    begin(site)
+    held = site.publisher.publish(ID, live="replace", losses=True, force=True)
+    assert isinstance(held, Held) and "rollout promote" in held.why[0]
+    assert state(site) == "ring"
+    # Killed between publishing it at the end and writing down that it is over.
+    done = site.publisher.publish(ID, live="replace", losses=True, force=True, promoted=True)
+    assert isinstance(done, Done)
+    held = site.publisher.rollback(ID)
+    assert isinstance(held, Held) and "rollout promote" in held.why[0]
+    assert (site.home.http_data / NEW_APP).is_file()
+    steering.promote(site.publisher, NOON + 1)
+    assert steering.promote(site.publisher, NOON + 2).state == DONE
+    assert isinstance(site.publisher.rollback(ID), Done)
 
 
 def test_the_sites_own_lines_go_along(site):
