@@ -214,7 +214,7 @@ def test_without_a_proper_answer_nothing_moves(site, here, data):
         began = time.monotonic()
         with pytest.raises(ftplib.error_perm, match="550"):
             act()
-        assert time.monotonic() - began < TIME_OUT + 1
+        assert time.monotonic() - began < TIME_OUT + 1 + PATIENCE / 10  # a busy machine
     client.quit()
     assert kept(site) == before
 

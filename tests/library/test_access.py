@@ -97,10 +97,10 @@ def test_nearest_is_nearest(ranges, probe):
 
 def test_a_refusal_does_not_look_at_every_line():
     made = AddressList("x", *parse("\n".join(f"10.{i >> 8}.{i & 255}.1" for i in range(50_000))))
-    began = time.monotonic()
+    began = time.process_time()
     for number in range(1000):
         assert made.nearest(f"172.16.{number >> 8}.{number & 255}").line == 50_000
-    assert time.monotonic() - began < 5, "all lines, a thousand times, are half a minute"
+    assert time.process_time() - began < 5, "all lines, a thousand times, are half a minute"
 
 
 @pytest.fixture
