@@ -156,10 +156,13 @@ def test_time_is_linear(line):
         data = line * count
         best = 9.0
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.thread_time()
             parse("x", data)
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
         return best
 
-    small, big = seconds(10_000), seconds(80_000)
-    assert big < 0.01 or big < 24 * small  # eight times the work; quadratic would be 64 times
+    def fits() -> bool:
+        small, big = seconds(10_000), seconds(80_000)
+        return big < 0.01 or big < 24 * small  # eight times the work; quadratic would be 64 times
+
+    assert any(fits() for _ in range(5))
