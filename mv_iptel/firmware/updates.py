@@ -31,8 +31,8 @@ from mv_iptel.firmware.writers import is_being_written
 from mv_iptel.userdata.disk import write_record
 
 # Seconds that a file must stay as it is: one that has its end; gzip, whose end nobody knows; one without.
-QUIET, UNSURE, UNFINISHED = 3.0, 15.0, 60.0
-SOON, IDLE = 1.0, 30.0  # seconds between two looks: while something is arriving, and else
+QUIET, UNSURE, UNFINISHED = 1.0, 15.0, 60.0
+SOON, IDLE = 0.5, 30.0  # seconds between two looks: while something is arriving, and else
 AGAIN = 60.0  # after the disk failed
 TOLD = 50  # names that the status tells
 _TEMPORARY = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", ".swp", "~")
