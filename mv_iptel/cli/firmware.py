@@ -10,7 +10,7 @@ import click
 
 from mv_iptel.cli.asking import installed, refresh
 from mv_iptel.cli.firmware_scan import scan_phones
-from mv_iptel.cli.firmware_views import as_dict, show_list, show_plan, show_release, show_verified
+from mv_iptel.cli.firmware_views import as_dict, show_list, show_plan, show_release, show_verified, ways
 from mv_iptel.cli.forms import bar
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, failed, print_json
 from mv_iptel.config import Config
@@ -23,6 +23,7 @@ from mv_iptel.firmware.releases import REFUSED, Release, Releases, named
 from mv_iptel.firmware.verifying import verify
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
+from mv_iptel.status.words import many
 
 
 @click.group()
@@ -145,6 +146,8 @@ def install_archive(
             print_json({**as_dict(one, files=True), "plan": as_dict(made)})
         else:
             console.print(f"`mv-iptel firmware publish {one.id}` publishes it", style="dim", markup=False)
+            for option, what in ways(made, yes, force).items():
+                console.print(f"  it has to be told {option}: {what}", style="yellow", markup=False)
         return
     _publish(config, publisher, one, made, live, yes, force, as_json)
 
@@ -189,6 +192,7 @@ def _publish(
     _did(
         config, as_json, f"{one.id} is published",
         lambda step: publisher.publish(one.id, live or "stop", losses=yes, force=force, step=step),
+        yes, force,
     )  # fmt: skip
 
 
@@ -304,24 +308,30 @@ def planned(config: Config, one: Release, live: str) -> Plan:
         failed(error, f"{one.id} cannot be looked at")
 
 
-def _did(config: Config, as_json: bool, text: str, work: Callable[[Step], Done | Held]) -> None:
+def _did(
+    config: Config, as_json: bool, text: str, work: Callable[[Step], Done | Held], yes: bool = False,
+    force: bool = False,
+) -> None:  # fmt: skip
     try:
         with bar(as_json) as told:
             done = work(lambda count, total: told("publishing", count, total))
     except OSError as error:
         failed(error, "nothing was changed")
     if isinstance(done, Held):
+        more = ways(done.plan, yes, force) if done.plan else {}
         if as_json:
-            print_json({"done": False, "why": list(done.why)})
+            print_json({"done": False, "why": list(done.why), "options": list(more)})
             end(NEGATIVE)
-        end(NEGATIVE, "Nothing was changed:\n" + "\n".join(f"  {one}" for one in done.why))
+        lines = [*(f"  {one}" for one in done.why), *(f"{option}: {what}" for option, what in more.items())]
+        end(NEGATIVE, "\n".join(["Nothing was changed:", *lines]))
     refresh(config)
     if as_json:
         told = {"done": True, "generation": done.generation, "changed": done.changed, "left": list(done.left)}
         print_json({**as_dict(done.release), **told})
         return
     text += done.release.id if text.endswith(" ") else ""
-    console.print(f"{text}; {done.changed:,} files changed", style="green", markup=False)
+    told = f"; {many(done.changed, 'file')} changed" if done.changed else ""
+    console.print(f"{text}{told}", style="green", markup=False)
     for one in done.left:
         console.print(f"  {plain(one, 300)}", style="dim", markup=False)
 

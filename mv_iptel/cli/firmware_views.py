@@ -32,12 +32,10 @@ def show_list(found: list[Release], home: Home) -> None:
     if not found:
         console.print("no release is here; `mv-iptel firmware install ZIP` takes one in", markup=False)
         return
-    table = Columns("release", "state", ">files", ">size", "changed", "from", "")
+    table = Columns("release", "state", ">size", "changed", "")
     for one in found:
-        table.add_row(
-            plain(one.id), Text(one.state, TONES.get(one.state, "dim")), f"{len(one.files):,}",
-            size(one.size), day(one.changed)[:16], one.source, plain(one.note, 200),
-        )  # fmt: skip
+        state = Text(one.state, TONES.get(one.state, "dim"))
+        table.add_row(plain(one.id), state, size(one.size), day(one.changed)[:16], plain(one.note, 200))
     table.show()
     now = generations.current(home)
     if now.number:
@@ -84,6 +82,22 @@ def show_plan(made: Plan) -> None:
         _line("lint       ", text, "red")
     if len(made.errors) > SHOWN:
         console.print(f"  and {len(made.errors) - SHOWN} more errors", style="dim")
+
+
+def ways(
+    made: Plan, losses: bool = False, errors: bool = False, words: tuple[str, str] = ("--yes", "--force")
+) -> dict[str, str]:
+    """The options that would have it done all the same, and what each says; none where none helps."""
+    if made.problems or made.full:
+        return {}
+    found = {}
+    if made.conflicts:
+        found["--keep, --replace or --merge"] = "what becomes of scripts that the site has changed"
+    if made.losses and not losses:
+        found[words[0]] = "although phones lose firmware or settings"
+    if made.errors and not errors:
+        found[words[1]] = "although lint finds errors in it"
+    return found
 
 
 def _line(head: str, text: str, tone: str) -> None:

@@ -44,7 +44,8 @@ def beside(head: Text, prose: Text, width: int) -> Text:
 class Columns:
     """Aligned columns, as wide as they are: a MAC folded to fit a window can be neither read nor copied.
 
-    Only prose in the last column is folded. `>` before a heading puts its column to the right.
+    Only prose in the last column is folded; it stands below its row where there is no room beside it. `>`
+    before a heading puts its column to the right.
     """
 
     def __init__(self, *heads: str):
@@ -64,7 +65,12 @@ class Columns:
             last = row[-1].copy()
             if self.right[-1]:
                 last = Text(" " * (widths[-1] - last.cell_len)) + last
-            line = beside(line, last, window())
+            room = window() - line.cell_len
+            if window() and room < LEAST and last.cell_len > room and not self.right[-1]:
+                line.rstrip()
+                line = line + Text("\n") + beside(Text("    "), last, window())
+            else:
+                line = beside(line, last, window())
             line.rstrip()
             console.print(line)
 

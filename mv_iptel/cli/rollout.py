@@ -153,7 +153,7 @@ def start_rollout(
     _did(
         config, as_json,
         lambda: steering.start(_publisher(config), made, chosen, limits, terms, now),
-        f"has begun with {chosen[0].words()}",
+        f"has begun with {chosen[0].words()}", terms,
     )  # fmt: skip
 
 
@@ -200,7 +200,8 @@ def promote_rollout(
     if old is not None:
         was = old.terms
         terms = plans.Terms(live or was.live, was.losses or despite_losses, was.force or despite_errors)
-    _did(config, as_json, lambda: steering.promote(_publisher(config), time.time(), force, terms), "goes on")
+    _did(config, as_json, lambda: steering.promote(_publisher(config), time.time(), force, terms), "goes on",
+         terms)  # fmt: skip
 
 
 @rollout.command(name="pause")
@@ -304,7 +305,7 @@ def _publisher(config: Config) -> Any:
     return Publisher(config, lambda event: None)
 
 
-def _did(config: Config, as_json: bool, work: Callable[[], Any], done: str) -> None:
+def _did(config: Config, as_json: bool, work: Callable[[], Any], done: str, terms: Any = None) -> None:
     """Do it, tell the running server, and say what is now."""
     from mv_iptel.cli import rollout_views as views
     from mv_iptel.rollout.steering import Refused
@@ -314,11 +315,12 @@ def _did(config: Config, as_json: bool, work: Callable[[], Any], done: str) -> N
     except OSError as error:
         failed(error, "it was not done")
     if isinstance(found, Refused):
-        why = found.text.split("; ")
         if as_json:
-            print_json({"done": False, "why": why})
+            print_json({"done": False, "why": list(found.why) or [found.text]})
             end(NEGATIVE)
-        views.against(why)
+        if not found.why:
+            end(NEGATIVE, found.text)
+        views.against(found.why, found.plan, *(terms[1:] if terms else ()))
         end(NEGATIVE, "nothing was changed")
     refresh(config)
     if as_json:

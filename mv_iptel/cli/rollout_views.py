@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mv_iptel.cli.firmware_views import ways
 from mv_iptel.cli.forms import Columns, day, moment
 from mv_iptel.cli.options import console
 from mv_iptel.firmware.planning import Plan
 from mv_iptel.journal import plain
 from mv_iptel.rollout.estimating import Ahead
 from mv_iptel.rollout.judging import counts
-from mv_iptel.rollout.plans import FAILED, LOOPS, OVER, Met, Rollout
+from mv_iptel.rollout.plans import FAILED, LOOPS, OVER, RUNNING, Met, Rollout
 from mv_iptel.rollout.steering import scripts_of
 from mv_iptel.status.words import mac, many, size, span
 
+DESPITE = ("--despite-losses", "--despite-errors")
 SHOWN = 20  # phones that status names, unless --all
 STYLES = {"running": "green", "done": "green", "paused": "yellow", "aborted": "yellow", "halted": "bold red"}
 
@@ -28,9 +30,12 @@ def told(rollout: Rollout) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def against(why: Iterable[str]) -> None:
+def against(why: Iterable[str], made: Plan | None, losses: bool = False, errors: bool = False) -> None:
+    """What stands against it, and which options would have it done all the same."""
     for one in why:
         console.print(f"against it: {plain(one, 500)}", style="red", markup=False)
+    for option, what in (ways(made, losses, errors, DESPITE) if made else {}).items():
+        console.print(f"  {option}: {what}", style="yellow", markup=False)
 
 
 # What it will cost.
@@ -67,7 +72,7 @@ def show_plan(made: Plan, parts: Iterable[Ahead], why: list[str], megabits: floa
         known = many(one.phones, "phone") if one.phones else "none seen"
         text = f"comes off worse: {plain(one.who)} ({known}): {plain(one.text)}"
         console.print(text, style="red", markup=False)
-    against(why)
+    against(why, made)
 
 
 def _scripts(made: Plan) -> list[str]:
@@ -109,9 +114,30 @@ def show_status(rollout: Rollout, met: Mapping[str, Met], everyone: bool) -> Non
         table.add_row(str(number + 1), stage.words(), *(str(part) if part else "" for part in parts), now)
     table.show()
     _name(met.values(), everyone)
+    for text in _next(rollout):
+        console.print(text, style="dim", markup=False)
     if counts(met.values()).unknown:
         text = "unknown: their model is not known or their address not theirs alone; they count neither way"
         console.print(text, style="dim", markup=False)
+
+
+def _next(rollout: Rollout) -> list[str]:
+    """What may be done now, and what comes of it."""
+    if rollout.state in OVER:
+        return []
+    after = (
+        "publishes it to everybody"
+        if rollout.last
+        else f"gives it to {rollout.stages[rollout.stage + 1].words()} too"
+    )
+    if rollout.state == RUNNING:
+        return [f"`mv-iptel rollout promote` {after}"]
+    return [
+        "phones that have the new scripts keep them, nobody else gets them",
+        f"`mv-iptel rollout start {rollout.release}` goes on in this stage",
+        f"`mv-iptel rollout promote --force` {after}",
+        "`mv-iptel rollout abort` gives everybody the live scripts again, which send upgraded phones back",
+    ]
 
 
 def _name(met: Iterable[Met], everyone: bool) -> None:

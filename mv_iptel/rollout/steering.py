@@ -20,9 +20,11 @@ from mv_iptel.rollout.rings import Stage
 
 
 class Refused(NamedTuple):
-    """It was not done, and nothing was changed."""
+    """It was not done, and nothing was changed. `why` and `plan`: what stands against the release."""
 
     text: str
+    why: tuple[str, ...] = ()
+    plan: Plan | None = None
 
 
 def scripts_of(plan: Plan) -> dict[str, dict[str, str]]:
@@ -49,7 +51,7 @@ def start(
             return Refused(text)
         why = reasons(plan, terms.losses, terms.force)
         if why:
-            return Refused("; ".join(why))
+            return Refused("; ".join(why), tuple(why), plan)
         scripts = scripts_of(plan)
         if not scripts:
             return Refused(f"{release.id} changes no script, so no phone would notice; publish it instead")
@@ -58,7 +60,7 @@ def start(
                 return Refused("somebody else worked on releases meanwhile; try again")
         done = publisher.expose(release.id)
         if isinstance(done, Held):
-            return Refused("; ".join(done.why))
+            return Refused("; ".join(done.why), done.why, done.plan)
         begun = Rollout(
             plans.new_run(), release.id, RUNNING, tuple(stages), 0, now, now, now, terms, scripts, limits
         )
@@ -97,14 +99,14 @@ def promote(
         if isinstance(old, Refused):
             return old
         if old.state == HALTED and not force:
-            return Refused(f"the roll-out of {old.release} has halted: {old.note}. --force goes on")
+            return Refused(f"the roll-out of {old.release} has halted: {old.note}; --force goes on")
         if old.state == PAUSED and not force:
             return Refused(f"the roll-out of {old.release} is paused; start it again, or give --force")
         if not old.last:
             return _saved(home, replace(old.to(RUNNING, now), stage=old.stage + 1, since=now))
         done = publisher.publish(old.release, **(terms or old.terms)._asdict(), promoted=True)
         if isinstance(done, Held):
-            return Refused("; ".join(done.why))
+            return Refused("; ".join(done.why), done.why, done.plan)
         return _saved(home, old.to(DONE, now))
 
 

@@ -92,7 +92,8 @@ def test_who_would_lose_firmware_is_said_first(site, tmp_path):
     output = run(site, "install", str(bare), "--publish", code=1)
     assert "takes from" in output and APP.format(1) in output
     held = told(site, "publish", "bare", code=1)
-    assert held["done"] is False and held["why"]
+    assert held["done"] is False and held["why"] and held["options"] == ["--yes"]
+    assert "--yes: although phones lose firmware" in run(site, "publish", "bare", code=1)
     run(site, "publish", "bare", "--yes")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mv_iptel.cli import firmware_views as views
@@ -10,6 +12,7 @@ from mv_iptel.firmware.foreseeing import Loss
 from mv_iptel.firmware.planning import Conflict, Plan
 from mv_iptel.firmware.releases import Release
 from mv_iptel.firmware.verifying import Deviation, Verified
+from mv_iptel.home import Home
 
 ONE = Release("a-01234567", "staged", "command", "a.zip", 1.0, 1.0)
 
@@ -35,6 +38,23 @@ def test_a_plan_says_who_loses_first(shown):
     assert views.as_dict(made)["losses"] == [
         {"who": "all 96x0", "phones": 3, "text": "no script orders x.bin for them any more"}
     ]
+
+
+def test_the_options_that_would_have_it_done():
+    lost, changed = Loss("all 96x0", 3, "no script"), Conflict("HTTPdata", "a.txt", "it is not as it was")
+    made = Plan(ONE, losses=[lost], conflicts=[changed], errors=["a.txt:1: error"])
+    assert list(views.ways(made)) == ["--keep, --replace or --merge", "--yes", "--force"]
+    assert list(views.ways(made, losses=True, errors=True)) == ["--keep, --replace or --merge"]
+    assert views.ways(Plan(ONE, losses=[lost], problems=["a.bin: the disk"])) == {}  # nothing helps
+
+
+def test_a_list_fits_a_window_of_80_columns(shown, monkeypatch, tmp_path):
+    monkeypatch.setattr(console, "_force_terminal", True)
+    monkeypatch.setattr(console, "width", 80)
+    note = "all 96x0: no script orders ha96xxua3_30.bin for them any more; and all 96x1 restart for ever"
+    one = replace(ONE, id="96xx-IPT-H323-R3_3_0-112026-1ecf579c", note=note)
+    text = shown(views.show_list, [one], Home(tmp_path))
+    assert max(map(len, text.splitlines())) <= 80 and "ha96xxua3_30.bin" in text
 
 
 def test_what_verify_found(shown):

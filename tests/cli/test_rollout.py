@@ -90,6 +90,7 @@ def test_from_start_to_the_end(site):
     assert told(site, "status")["state"] == "done" and Releases(site).get(ID).state == "published"
     refused = told(site, "promote", code=1)
     assert not refused["done"] and "no roll-out is under way" in refused["why"][0]
+    assert run(site, "pause", code=1) == "no roll-out is under way; begin one with `mv-iptel rollout start`\n"
 
 
 def test_a_halt_is_shown_with_its_phones(site):
@@ -103,7 +104,8 @@ def test_a_halt_is_shown_with_its_phones(site):
     found = told(site, "status", code=1)
     assert (found["state"], found["loops"], found["unknown"]) == (HALTED, 1, 1)
     assert found["by_stage"][0]["loops"] == 1 and found["phones"][0]["stage"] == 1
-    assert "--force" in run(site, "promote", code=1)
+    assert f"rollout start {ID}" in said and "rollout abort" in said and "promote --force" in said
+    assert "; --force" in run(site, "promote", code=1)
     assert "goes on as it was begun" in run(site, "start", ID, "--group", "6", code=2)
 
 
@@ -155,7 +157,8 @@ def test_how_much_may_go_wrong(site, text, limits):
 def test_a_script_that_the_site_changed_wants_an_answer(site):
     path = site.http_data / "96xxupgrade.txt"
     path.write_bytes(b"IF $GROUP SEQ 876 GOTO VPN\n" + path.read_bytes() + b"# VPN\nGET 46xxvpn.scr\n")
-    assert "against it" in run(site, "start", ID, "--group", "5", code=1)
+    said = run(site, "start", ID, "--group", "5", code=1)
+    assert "against it" in said and "--keep, --replace or --merge" in said
     begin(site, "--group", "5", "--replace", "--despite-losses", "--despite-errors")
     assert plans.load(site).terms == ("replace", True, True)
 
