@@ -241,7 +241,7 @@ def _port_fault(
 ) -> Iterator[Finding]:
     section, key, port = listener.section, listener.key, listener.port
     if fault.errno == errno.EADDRINUSE:
-        pid, name = ports.holder(port, listener.kind, besides=ours)
+        pid, name = ports.holder(port, listener.kind, besides=ours, address=address)
         if ours and not pid:
             return  # the server that runs over this home has it, as it should
         who = f"{name} (process {pid})" if pid else "another process (run check as root to see which)"
@@ -444,6 +444,11 @@ def _combinations(config: Config) -> Iterator[Finding]:
         yield config.finding(
             "BACKUP_SERVERS", key, "no file server is used; write UsePrimarySvr=1 and PrimaryIP"
         )
+    asked = [key for key, used in (("UsePrimarySvr", servers.use_primary_svr),
+                                   ("UseSecondarySvr", servers.use_secondary_svr)) if used]  # fmt: skip
+    if asked and not servers.peer_token:
+        text = "no central server knows this branch yet; run `mv-iptel central invite NAME` there, "
+        yield config.finding("BACKUP_SERVERS", asked[0], f"{text}and here the line that it prints")
     serves = (config.tftp.run_trivial_ftp, http.run_http, config.https.run_https, servers.file_server)
     if not any(serves):
         text = "TFTP, HTTP and HTTPS are all off, so no phone can boot from here; write RunHTTP=1"

@@ -12,6 +12,8 @@ RETRY = 30.0  # seconds between attempts at a port that is taken (DESIGN section
 # A host without IPv6 says one of these to `::`.
 NO_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
+_ANY = ("0.0.0.0", "::")  # noqa: S104
+
 
 def listen(address: str, port: int, backlog: int) -> socket.socket:
     """A TCP socket that listens there and does not block. Raises OSError."""
@@ -33,11 +35,12 @@ def listen(address: str, port: int, backlog: int) -> socket.socket:
     return sock
 
 
-def holder(port: int, kind: int, besides: int = 0) -> tuple[int, str]:
+def holder(port: int, kind: int, besides: int = 0, address: str = "") -> tuple[int, str]:
     """(process, name) of who has a port; (0, "") when this user may not see it.
 
     `kind` is socket.SOCK_STREAM or SOCK_DGRAM. The process `besides` is passed over: it may have the port on
-    one address while another process has it on the next. It looks at every process, which takes some tens of
+    one address while another process has it on the next. With `address` only those count who are in the way
+    there. It looks at every process, which takes some tens of
     milliseconds.
     """
     try:
@@ -46,12 +49,18 @@ def holder(port: int, kind: int, besides: int = 0) -> tuple[int, str]:
         return 0, ""
     for one in connections:
         taken = one.laddr and one.laddr.port == port and one.pid != besides
-        if taken and one.pid and (kind == socket.SOCK_DGRAM or one.status == psutil.CONN_LISTEN):
+        if not taken or not _clash(address, one.laddr.ip):
+            continue
+        if one.pid and (kind == socket.SOCK_DGRAM or one.status == psutil.CONN_LISTEN):
             try:
                 return one.pid, psutil.Process(one.pid).name()
             except psutil.Error:
                 return one.pid, "a process that just ended"
     return 0, ""
+
+
+def _clash(one: str, other: str) -> bool:
+    return not one or one == other or one in _ANY or other in _ANY
 
 
 def taken(port: int, kind: int) -> str:

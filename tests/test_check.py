@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -194,6 +195,32 @@ def test_a_taken_port_names_its_holder(home, taken):
     name, text = only(home)
     assert name == key.partition(".")[2]
     assert f"port {port} is taken by" in text and f"(process {os.getpid()})" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of the host")
+def test_another_server_on_another_address_is_in_nobodys_way(home):
+    """Offices on one host, each with a BindAddress; this one runs."""
+    code = "import socket,sys; s = socket.create_server(('127.0.0.2', int(sys.argv[1]))); print(1); input()"
+    with socket.create_server(("127.0.0.1", 0)) as mine:
+        port = str(mine.getsockname()[1])
+        change(home, **{"HTTP.HTTPPort": port, "Settings.BindAddress": "127.0.0.1"})
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen([sys.executable, "-uc", code, port], **pipes) as other:
+            assert other.stdout.readline() == b"1\n"
+            with open(home.var / "server.lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                lock.write(f"{os.getpid()}\n")
+                lock.flush()
+                assert told(home) == []
+            other.communicate(b"\n")
+
+
+def test_a_branch_that_has_not_joined_is_told_how(home):
+    change(home, **{"BACKUP_SERVERS.UseSecondarySvr": "1"})
+    key, text = only(home)
+    assert key == "UseSecondarySvr" and "central invite" in text
+    change(home, **{"BACKUP_SERVERS.PeerToken": "a" * 43})
+    assert told(home) == []
 
 
 def test_all_addresses_are_tried(home, taken):

@@ -22,6 +22,8 @@ def test_the_holder_of_a_port(kind):
         pid, name = ports.holder(port, kind)
         assert pid == os.getpid() and name
         assert ports.holder(port, kind, besides=pid) == (0, "")
+        assert ports.holder(port, kind, address="127.0.0.2") == (0, "")  # it is in nobody's way there
+        assert all(ports.holder(port, kind, address=one)[0] == pid for one in ("127.0.0.1", "0.0.0.0"))
         text = f"port {port} is taken by {name} (process {pid}); tried again every 30 s"
         assert ports.taken(port, kind) == text
     assert ports.holder(port, kind) == (0, "")

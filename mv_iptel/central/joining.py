@@ -39,6 +39,10 @@ class NotJoined(Exception):
     """Why it did not work and what to do, for people; no secret stands in it."""
 
 
+class NobodyThere(NotJoined):
+    """None of the invitation's addresses answers."""
+
+
 class Joined(NamedTuple):
     """What came of it."""
 
@@ -110,7 +114,9 @@ async def _find(config: Config, invite: Invite, role: str) -> tuple[Peer, x509.C
             )
             raise NotJoined(f"{text}. Nothing was sent; make sure of the address, or ask for a new line")
         return peer, found
-    raise NotJoined("; ".join(why))
+    mend = f"Is the central server on, and port {invite.port} open from here?"
+    other = "`central invite NAME --address A` there makes an invitation that names another address"
+    raise NobodyThere(f"{'; '.join(why)}. {mend} {other}")
 
 
 def _key_file(home: Home, invite: Invite) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import random
 import ssl
 import time
@@ -238,6 +239,8 @@ def words(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the connection was cut"
     text = getattr(inner, "strerror", None) or type(inner).__name__
+    if isinstance(inner, OSError) and inner.errno and "call failed" in str(text):  # asyncio's own words
+        text = os.strerror(inner.errno)
     return printable(str(text))[:160]
 
 

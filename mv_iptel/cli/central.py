@@ -46,8 +46,8 @@ def central() -> None:
 @central.command()
 @click.argument("name")
 @click.option("--address", "addresses", multiple=True, metavar="A",
-              help="Where the branch finds this server; more than once if there are several. Default: the "
-                   "addresses in its certificate.")  # fmt: skip
+              help="Where the branch finds this server; more than once if there are several. Default: "
+                   "BindAddress, else the addresses in its certificate; and its names.")  # fmt: skip
 @click.option("--days", default=7.0, show_default=True, metavar="N", help="So long the line can be used.")
 @common
 def invite(home: Home, as_json: bool, name: str, addresses: tuple[str, ...], days: float) -> None:
@@ -66,7 +66,7 @@ def invite(home: Home, as_json: bool, name: str, addresses: tuple[str, ...], day
     try:
         known = authority.known_by(config)
         names = certs.names_of(certs.load_chain(config.https.cert_file)[0])
-        where = tuple(_address(one) for one in addresses) or _reachable(names)
+        where = tuple(_address(one) for one in addresses) or _reachable(config, names)
         if not where:
             end(
                 USAGE,
@@ -100,9 +100,13 @@ def _address(text: str) -> str:
     end(USAGE, f"--address {text}: an address or a name, without a port")
 
 
-def _reachable(names: certs.Names) -> tuple[str, ...]:
-    """What the certificate names that others can reach: addresses first, for branches may lack the DNS."""
-    addresses = [one for one in names.addresses if not ipaddress.ip_address(one).is_loopback]
+def _reachable(config: Config, names: certs.Names) -> tuple[str, ...]:
+    """What the certificate names that others can reach: addresses first, for branches may lack the DNS.
+
+    With BindAddress it listens nowhere else.
+    """
+    bound = config.settings.bind_address
+    addresses = bound or [one for one in names.addresses if not ipaddress.ip_address(one).is_loopback]
     hosts = [one for one in names.dns if one != "localhost" and not one.startswith("*")]
     return (*addresses, *hosts)[:MOST_ADDRESSES]
 

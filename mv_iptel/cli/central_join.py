@@ -15,10 +15,11 @@ from mv_iptel.central.inviting import parse
 from mv_iptel.central.peers import peers_of
 from mv_iptel.central.state import State
 from mv_iptel.cli.asking import Refused, Unreachable, get, installed, tell
-from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, failed, print_json
+from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, USAGE, common, console, end, failed, print_json
 from mv_iptel.config import Config, load
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
+from mv_iptel.status.words import many
 
 
 @click.command()
@@ -38,7 +39,7 @@ def join(home: Home, as_json: bool, line: tuple[str, ...], secondary: bool) -> N
       mv-iptel central join --secondary mvc1:eyJhIjpbIjEwLjAuMC42Il0s...
       mv-iptel central join - < invitation.txt
     """
-    from mv_iptel.central.joining import NotJoined
+    from mv_iptel.central.joining import NobodyThere, NotJoined
     from mv_iptel.central.joining import join as enrol
 
     config = installed(home)
@@ -49,6 +50,8 @@ def join(home: Home, as_json: bool, line: tuple[str, ...], secondary: bool) -> N
         end(USAGE, str(error))
     try:
         found = asyncio.run(enrol(config, invite, "secondary" if secondary else "primary"))
+    except NobodyThere as error:
+        end(UNREACHABLE, str(error))
     except NotJoined as error:
         end(NEGATIVE, str(error))
     except OSError as error:
@@ -118,7 +121,8 @@ def show(branch: dict[str, Any]) -> None:
         done, total = branch["fetching"]["done"] >> 20, branch["fetching"]["total"] >> 20
         console.print(f"fetching: {done} of {total} MiB", markup=False)
     if branch["queue"]:
-        console.print(f"{branch['queue']} files of user data wait to be sent", markup=False)
+        waits = "waits" if branch["queue"] == 1 else "wait"
+        console.print(f"{many(branch['queue'], 'file')} of user data {waits} to be sent", markup=False)
 
 
 commands: list[click.Command] = [join]

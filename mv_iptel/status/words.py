@@ -147,7 +147,7 @@ def central(told: Mapping[str, Any], now: float) -> str:
         parts.append(f"central server for {among}{missing}{more}")
     if told.get("role") in ("branch", "both"):
         heard = f"answered {span(now - told['last_ok'])} ago" if told["last_ok"] else "has not answered yet"
-        parts.append(f"asks {told['peer'] or 'its central servers'}, which {heard}")
+        parts.append(f"asks {told['peer'] or 'its central server'}, which {heard}")
         if told["queue"]:
             parts.append(f"{many(told['queue'], 'file')} of users wait to go there")
         if told.get("error"):

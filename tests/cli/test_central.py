@@ -65,6 +65,12 @@ def test_where_the_certificate_says_it_is(run, centre):
     assert made.addresses and "127.0.0.1" not in made.addresses and "localhost" not in made.addresses
 
 
+def test_where_it_listens(run, centre, site):
+    set_keys(site.ini, {("Settings", "BindAddress"): "127.0.0.10"})
+    made = inviting.parse(run("invite", "Oslo")[0])
+    assert [one for one in made.addresses if one[0].isdigit()] == ["127.0.0.10"]
+
+
 def test_for_programs(run, centre):
     told = json.loads(run("invite", "Oslo", "--address", "10.0.0.5", "--days", "2", "--json")[0])
     assert inviting.parse(told["line"]).addresses == ("10.0.0.5",) == tuple(told["addresses"])

@@ -7,6 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from mv_iptel.central.inviting import Invite
 from mv_iptel.cli import group
 from tests.central.branch import Site, invitation
 from tests.central.office import Office
@@ -59,6 +60,11 @@ def test_a_used_one_is_a_negative_answer(office, site):
     line = invitation(office).line.split()[3]
     run(site, "join", line)
     assert "used" in run(site, "join", line, code=1)
+
+
+def test_nobody_answers(site):
+    said = run(site, "join", Invite(("127.0.0.1",), 1, "00" * 32, "t" * 43).line.split()[3], code=3)
+    assert "127.0.0.1:1: Connection refused" in said and "port 1 open" in said and "--address" in said
 
 
 def test_no_branch(site):
