@@ -108,6 +108,8 @@ def test_it_boots_and_serves(mode, tmp_path):
         if centre:
             wait_for("the central API", lambda: is_open(site.central))
         assert is_open(site.central) == centre
+        wait_for("what it tells at its start", lambda: "status: " in site.output.read_text("utf-8"))
+        assert (f":{site.central} " in site.output.read_text("utf-8")) == centre
         assert is_open(site.ftp) == ("ftp" in serving)
         site.firmware()
         visits = [(OLD, "tftp")] if "tftp" in serving else []

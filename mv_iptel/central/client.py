@@ -22,7 +22,7 @@ from mv_iptel.central.restoring import Restorer
 from mv_iptel.central.state import Done, State
 from mv_iptel.events import Notice, Stream
 from mv_iptel.firmware import generations
-from mv_iptel.firmware.releases import PUBLISHED, SUPERSEDED
+from mv_iptel.firmware.releases import PUBLISHED, STAGED, SUPERSEDED
 from mv_iptel.userdata.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class CentralClient:
         error = ""
         if release.state not in (PUBLISHED, SUPERSEDED):
             if self.config.settings.updates_publish == "hold":
-                error = f"{release.id} waits: UpdatesPublish=hold; `mv-iptel firmware publish {release.id}`"
+                error = _waits(release.id)
                 self.stream.publish(Notice("firmware-held", error))
             else:
                 # Which models lose their firmware was answered at the centre; what this site has changed by
@@ -292,7 +292,9 @@ class CentralClient:
         release = self._fetcher.releases.get(manifest.release)
         if release is None or release.state in (PUBLISHED, SUPERSEDED):
             return ""
-        return release.note or f"{release.id} is {release.state}"
+        if release.note or release.state != STAGED:
+            return release.note or f"{release.id} is {release.state}"
+        return _waits(release.id)
 
     # orders, changes, reports
 
@@ -366,6 +368,11 @@ class CentralClient:
 async def _no_faster(began: float) -> None:
     """A centre that holds no answer back is not asked without end."""
     await asyncio.sleep(max(0.0, FASTEST - (time.monotonic() - began)))
+
+
+def _waits(release: str) -> str:
+    """What the branch's administrator and the centre's are told of a release that is held for the former."""
+    return f"{release} waits (UpdatesPublish=hold); at the branch `mv-iptel firmware publish {release}`"
 
 
 def wanted(config: Config) -> bool:

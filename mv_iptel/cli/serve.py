@@ -134,7 +134,8 @@ def _banner(daemon: Daemon) -> None:
     )
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
     status = daemon.status.listeners()
-    for row in [*daemon.tftp.listeners(), *daemon.ftp.listeners(), *daemon.http.listeners(), *status]:
+    fronts = (daemon.tftp, daemon.ftp, daemon.http, daemon.central)
+    for row in [*(one for front in fronts for one in front.listeners()), *status]:
         style = {"up": "green", "failed": "red"}.get(row["state"], "dim")
         note = row.get("error") or row.get("tls") or ""
         table.add_row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -104,6 +105,8 @@ def test_held_firmware_waits_for_the_administrator(tmp_path, office):
         assert served(branch) == {}
         until(lambda: office.server.reports.all().get("Oslo", {}).get("error"))
         [release] = Releases(branch.home).all()
+        # Also when it is asked again, and nothing has changed.
+        assert branch.client._why_not(SimpleNamespace(release=release.id)) == text
         branch.client._publisher(branch.config).publish(release.id)
         until(lambda: served(branch) == {"fw0.bin": b"one"})
         until(lambda: office.server.reports.all()["Oslo"].get("generation") == 1)
