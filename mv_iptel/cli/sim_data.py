@@ -271,6 +271,10 @@ def _end_as(got: Fetched) -> None:
 @model_option("4621SW")
 @click.option("--ext", default="4711", show_default=True, metavar="NUMBER", help="The user's extension.")
 @sig_option
+@click.option(
+    "--runs", default="", metavar="FILE",
+    help="The application in its flash, which a scan asks for; 4600 and 96x1 do not tell it. Default: none.",
+)  # fmt: skip
 @click.option("--address", default="127.0.0.5", show_default=True, metavar="IP", help="Where it answers.")
 @click.option(
     "--count",
@@ -296,8 +300,8 @@ def _end_as(got: Fetched) -> None:
 @partial(snmp_options, port="--port")
 @common
 def agent_command(
-    home: Home, as_json: bool, model: str, ext: str, sig: str | None, address: str, count: int,
-    fault: str | None, delay: float, snmp_port: int | None, community: str | None,
+    home: Home, as_json: bool, model: str, ext: str, sig: str | None, runs: str, address: str,
+    count: int, fault: str | None, delay: float, snmp_port: int | None, community: str | None,
 ) -> None:  # fmt: skip
     """Answer SNMP as a phone does, v1 and v2c, until Ctrl-C; each question is printed.
 
@@ -308,11 +312,12 @@ def agent_command(
       mv-iptel sim agent --model 4621SW --ext 4711 --address 127.0.0.5 --port 6161
       mv-iptel sim agent --ext 4711 --fault slow --delay 0.8
       mv-iptel sim agent --ext 20001 --address 127.1.1.1 --count 200
+      mv-iptel sim agent --model J179 --runs FW_S_J179_R4_1_3_0_6.bin      what `firmware scan` shows
 
     Exit codes: 0 ended by Ctrl-C, 2 usage.
     """
     word, port = snmp_of(home, community, snmp_port)
-    handset = handset_of(model, ext=ext, sig=sig)
+    handset = handset_of(model, ext=ext, sig=sig, runs=runs)
     try:
         first = ipaddress.ip_address(address)
         phones = [(str(first), ext)]
@@ -321,7 +326,7 @@ def agent_command(
         end(USAGE, f"--address and --ext: {error}")
     with agent.Agents() as agents:
         for own, extension in phones:
-            mine = handset_of(model, ext=extension, sig=sig)
+            mine = handset_of(model, ext=extension, sig=sig, runs=runs)
             try:
                 one = agents.add(own, port, agent.Says(mine, word, fault or "", delay), _printer(as_json))
             except OSError as error:

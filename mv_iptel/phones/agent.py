@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from mv_iptel.phones.families import Handset
 from mv_iptel.snmp.families import FAMILIES, SYS_OBJECT, Family
+from mv_iptel.snmp.survey import MODULES
 
 PORT = 161
 ANSWERED = 64  # datagrams that one look at a socket takes, so that all get their turn
@@ -87,6 +88,13 @@ class Says:
         found = {SYS_OBJECT: f"{_AVAYA}.1.69.{family.number}.1", family.type_object: self.handset.model}
         if self.fault != "none":
             found[family.ext_object] = told
+        # What it runs, where the set's agent has an object for that.
+        for module in MODULES:
+            if module.number == family.number:
+                for leaves, value in ((module.leaves.get("software"), self.handset.runs),
+                                      (module.leaves.get("boot"), self.handset.boot)):  # fmt: skip
+                    if leaves and value:
+                        found[f"{_AVAYA}.2.69.{module.number}.{leaves[0]}.0"] = value
         return found
 
 

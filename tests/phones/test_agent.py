@@ -52,6 +52,18 @@ MODELS = {
 }
 
 
+@pytest.mark.parametrize("model,software", [
+    ("9640", "2.69.2.1.58.0"), ("1616", "2.69.3.1.58.0"), ("J179", "2.69.6.1.4.0"), ("4621SW", ""),
+    ("9611G", ""),
+])  # fmt: skip
+def test_what_runs_is_told_where_the_set_has_an_object_for_it(model, software):
+    told = Says(Handset(model, ext="4711", runs="some_1_2.bin")).objects()
+    assert [name for name, value in told.items() if value == "some_1_2.bin"] == (
+        [f"1.3.6.1.4.1.6889.{software}"] if software else []
+    )
+    assert "" not in Says(Handset(model, ext="4711")).objects().values()
+
+
 @pytest.mark.parametrize("version", ["1", "2c"])
 @pytest.mark.parametrize("model", MODELS, ids="-".join)
 def test_each_family_shows_extension_and_type(agents, asker, model, version):
