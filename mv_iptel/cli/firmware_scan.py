@@ -143,6 +143,11 @@ def _summary(report: Report) -> None:
     others = f", {many(report.others, 'other device')}" if report.others else ""
     asked = f"{report.asked:,} address{'' if report.asked == 1 else 'es'} asked in {report.seconds:.1f} s"
     console.print(f"{asked}: {many(report.answered, 'phone')} answered{others}", markup=False)
+    if not report.answered:
+        text = (
+            "phones answer only to the server that SNMPADD names, and to the word in SNMPSTRING (Community)"
+        )
+        console.print(f"  {text}", style="yellow", markup=False)
     line = Text("  ")
     for state, count in report.states.items():
         line.append(f"{count:,} {state}", TONES[state] if count else "dim").append("   ")

@@ -51,12 +51,12 @@ def _load(home: Home, as_json: bool = False) -> config.Config:
     type=click.IntRange(0, 60000),
     default=0,
     metavar="N",
-    help="Add N to the standard ports (6000: TFTP on 6069, HTTP on 6081 ...).",
+    help="Add N to the phones' ports (6000: TFTP on 6069, HTTP on 6081 ...), not to 6090 and 6093.",
 )
 @click.option(
     "--mode",
     type=click.Choice(("1a", "1b", "2", "3", "4")),
-    help="Mode of operation: 1a HTTP and HTTPS; 1b TFTP and FTP too; 2 a branch; 3 a central server; 4 all.",
+    help="Mode of operation: 1a HTTP and HTTPS; 1b TFTP and FTP too; 2 a branch; 3 a central server; 4 both.",
 )
 @common
 def init(

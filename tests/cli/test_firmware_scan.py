@@ -57,6 +57,12 @@ def test_all_is_well(site, here):
     assert "not kept in the inventory: only the server writes it, and it does not run" in done.stderr
 
 
+def test_where_nobody_answers_it_says_what_phones_answer_to(site, here):
+    with here({}):
+        said = scan(site, "--net", "127.9.1.9").stdout
+    assert "0 phones answered" in said and "SNMPADD" in said
+
+
 def test_what_there_is_to_see(site, here):
     with here(
         {"127.9.1.1": j100(software=OLD), "127.9.1.2": sip96x0(), "127.9.1.3": j100(), "127.9.1.4": "path"}
