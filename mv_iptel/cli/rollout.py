@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mv_iptel.cli.asking import installed, refresh
-from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, failed, print_json
+from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, failed, print_json
 from mv_iptel.config import Config
 from mv_iptel.home import Home
 from mv_iptel.journal import plain
@@ -282,6 +282,7 @@ def status_rollout(home: Home, as_json: bool, everyone: bool) -> None:
 def _stages(
     to: Iterable[str], models: Iterable[str], groups: Iterable[str], more: Iterable[str]
 ) -> list[Any]:
+    from mv_iptel.phones.families import MODELS
     from mv_iptel.rollout.rings import parse, stage_of
 
     try:
@@ -289,6 +290,11 @@ def _stages(
         found += [parse(text) for text in more]
     except ValueError as error:
         end(USAGE, plain(str(error)))
+    known = [model.casefold() for model in MODELS]
+    for model in dict.fromkeys(model for stage in found for model in stage.models):
+        named = model.casefold()
+        if not any(one.startswith(named) or named.startswith(one) for one in known):
+            errors.print(f"no known model begins with {plain(model)}", style="yellow", markup=False)
     return found or end(USAGE, "say who comes first: --to, --model, --group or --stage; see --help")
 
 

@@ -121,6 +121,12 @@ def test_abort_asks_first(site):
     begin(site)
 
 
+def test_a_model_that_there_is_not_is_told(site):
+    """It may be one of tomorrow; a slip of the hand would wait for ever."""
+    assert "no known model begins with 9999" in run(site, "plan", ID, "--model", "9999")
+    assert "no known model" not in run(site, "plan", ID, "--model", "96", "--stage", "model=9640d01a")
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
