@@ -85,7 +85,11 @@ class Host:
     def run(self) -> None:
         guest = self.guest
         while self.busy:
-            if select.select([guest.fd], [], [], 0.01)[0]:
+            try:
+                ready = select.select([guest.fd], [], [], 0.01)[0]
+            except OSError:  # the server has ended
+                return
+            if ready:
                 self.served.add(threading.current_thread().name)
                 guest.serve()
         guest.back()
