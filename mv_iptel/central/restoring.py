@@ -31,6 +31,7 @@ AT_ONCE = 64  # phones for which is asked at once; who comes later is told that 
 LONGEST = 60.0  # seconds until the place of one who waits no longer is free again
 HOLD = 50  # seconds that the centre may hold an answer back
 PAGE = 1000
+AGAIN, AGAIN_MOST = 0.05, 60.0  # seconds between two tries to bring what is newer at the centre
 
 
 class Here(NamedTuple):
@@ -197,11 +198,24 @@ class Restorer:
 
     def _begin(self, name: str) -> None:
         async def bring() -> None:
-            kept, here = parse(name), await asyncio.to_thread(self._here, name)
-            if kept is None or here is None or self._outbox.waits(name):
-                return
-            with suppress(Away, Said):  # the next change of the list tells it again
-                await self._peers.first(lambda link: self.bring(link, kept, match=f'"{here.etag}"'))
+            kept, pause = parse(name), AGAIN
+            while kept is not None:
+                # What was just sent may not be off the queue yet. Something newer of ours goes first.
+                if not self._outbox.waits(name):
+                    here = await asyncio.to_thread(self._here, name)
+                    if here is None:
+                        return
+                    match = f'"{here.etag}"'
+                    try:
+                        await self._peers.first(lambda link: self.bring(link, kept, match=match))  # noqa: B023
+                    except Away:
+                        pass  # nothing else would tell it again: the list's cursor is behind it
+                    except Said:
+                        return
+                    else:
+                        return
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, AGAIN_MOST)
 
         task = asyncio.create_task(bring())
         self._tasks.add(task)
