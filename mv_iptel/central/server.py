@@ -194,7 +194,7 @@ class CentralServer:
     def _kept(self, stored: Stored, origin: Origin) -> None:
         """The store has a change; on its thread."""
         if self._going:
-            self.userdata.kept(stored, time.time(), "")
+            self.userdata.kept(stored, None, "")
 
     def _quiet(self) -> float:
         if not self._going:

@@ -220,11 +220,13 @@ class UserData:
             raise of_store(outcome)
         return outcome
 
-    def kept(self, stored: Stored, changed: float, branch: str) -> None:
-        """Note a change of the store. On any thread."""
+    def kept(self, stored: Stored, changed: float | None, branch: str) -> None:
+        """Note a change of the store; without `changed` it was made when the file says. On any thread."""
         with suppress(OSError):  # the next start finds it by its content
             found = None if stored.removed else look(Path(stored.file))
             mtime = found.st_mtime_ns if found is not None else 0
+            if changed is None:  # not when we hear of it: a branch's store may have come between
+                changed = found.st_mtime if found is not None else self._now()
             self.changes.add(stored.name, stored.sha256, stored.size, changed, branch, mtime)
 
     def _changed(self, request: web.Request) -> float:
