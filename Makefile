@@ -38,7 +38,10 @@ run: $(READY) ## a scratch home served; two simulated phones boot, save and rest
 	@$(BIN)/python -m mv_iptel.demo
 
 test: $(READY) clients ## every test, with the programs of other people that are there
-	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile || { \
+	    test $$? -eq 1 || exit 1; \
+	    echo "What failed runs once more, alone. If it passes now it is unstable: look at it all the same."; \
+	    $(BIN)/python -m pytest --last-failed --last-failed-no-failures=none; }
 
 check: $(READY) ## ruff, and the rules of the house that a machine can hold
 	@$(BIN)/ruff check .
