@@ -6,26 +6,12 @@ import hashlib
 import os
 from types import SimpleNamespace
 
-import pytest
-
 from mv_iptel.firmware import generations
 from mv_iptel.firmware.releases import Releases
 from tests.central.branch import Branch, at_the_centre, store_there, until
 from tests.central.office import Office
 
 A, B = "4711_96xxdata.txt", "2001_4620data.txt"
-
-
-@pytest.fixture
-def office(tmp_path):
-    with Office(tmp_path / "office") as running:
-        yield running
-
-
-@pytest.fixture
-def branch(tmp_path, office):
-    with Branch(tmp_path / "oslo", office) as running:
-        yield running
 
 
 def served(site) -> dict[str, bytes]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import time
 
-import pytest
-
 from mv_iptel.central import queue
 from mv_iptel.userdata.names import parse
 from mv_iptel.userdata.store import Origin
@@ -14,18 +12,6 @@ from tests.central.branch import Branch, at_the_centre, until
 from tests.central.office import Office
 
 A = "4711_96xxdata.txt"
-
-
-@pytest.fixture
-def office(tmp_path):
-    with Office(tmp_path / "office") as running:
-        yield running
-
-
-@pytest.fixture
-def branch(tmp_path, office):
-    with Branch(tmp_path / "oslo", office) as running:
-        yield running
 
 
 def quiet(branch: Branch, name: str = A) -> bool:

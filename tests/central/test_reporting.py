@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
-import pytest
-
 from mv_iptel.central.orders import BACKUP, RESTORE, UPDATE, Order
 from mv_iptel.central.reporting import Orders
 from mv_iptel.central.state import Done, State
@@ -14,18 +12,6 @@ from tests.central.branch import Branch, at_the_centre, until
 from tests.central.office import Office
 
 A, B = "4711_96xxdata.txt", "2001_4620data.txt"
-
-
-@pytest.fixture
-def office(tmp_path):
-    with Office(tmp_path / "office") as running:
-        yield running
-
-
-@pytest.fixture
-def branch(tmp_path, office):
-    with Branch(tmp_path / "oslo", office) as running:
-        yield running
 
 
 def ended(office: Office, order: Order) -> Order:
