@@ -26,7 +26,7 @@ EVIDENCE ?= docs/evidence
 
 # What `make test` and `make bench` drive of other people's work: PROGRAM=PACKAGE.
 CLIENTS := tftp=tftp-hpa atftp=atftp busybox=busybox curl=curl openssl=openssl sslscan=sslscan lftp=lftp ip=iproute2 \
-    snmpd=snmpd snmpget=snmp nmap=nmap strace=strace
+    snmpd=snmpd snmpget=snmp nmap=nmap strace=strace chromium=chromium
 SERVERS := in.tftpd=tftpd-hpa dnsmasq=dnsmasq-base nginx=nginx-light vsftpd=vsftpd wrk=wrk gcc=build-essential
 
 .PHONY: help run test check prove bench package clean clients servers

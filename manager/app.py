@@ -1,0 +1,35 @@
+"""The application: every module's routes, behind one guard."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+from aiohttp import web
+
+import manager.api
+import manager.pages
+from manager import assets
+from manager.guarding import Guard
+from manager.routing import Route
+from manager.site import Site
+
+
+def routes() -> Iterator[Route]:
+    """Those of every module in `pages` and `api`."""
+    yield from assets.ROUTES
+    for package in (manager.pages, manager.api):
+        for found in pkgutil.iter_modules(package.__path__):
+            module = importlib.import_module(f"{package.__name__}.{found.name}")
+            yield from getattr(module, "ROUTES", ())
+
+
+def application(site: Site) -> web.Application:
+    """All of one site."""
+    guard = Guard(site)
+    # The limit is not aiohttp's: each route has its own (bodies.py).
+    app = web.Application(middlewares=[guard.outer], client_max_size=0)
+    for route in routes():
+        app.router.add_route(route.method, route.path, guard.wrap(route))
+    return app

@@ -1,0 +1,77 @@
+"""What all handlers of one manager share; wired here and nowhere else."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from manager.audit import Audit
+from manager.bodies import Bodies
+from manager.delaying import Delays
+from manager.link import Link
+from manager.operations import Operations
+from manager.people import People
+from manager.rendering import Pages
+from manager.sessions import Sessions
+from manager.store import Store
+from mv_iptel.config import Config, ConfigError, ManagerConfig, defaults, load
+from mv_iptel.files import states
+from mv_iptel.home import Home
+from mv_iptel.inventory.reader import Reader
+
+THREADS = 8  # for reading files and databases; long work has its own
+
+
+class Site:
+    """One manager: its home, its database, its line to the server."""
+
+    def __init__(self, config: ManagerConfig):
+        """Raises OSError, sqlite3.Error."""
+        self.manager = config
+        self.home: Home = config.home
+        self.store = Store(self.home.manager / "data" / "manager.db")
+        self.threads = ThreadPoolExecutor(THREADS, "manager")
+        self.people = People(self.store, self.home)
+        self.sessions = Sessions(self.store, self.people, config.settings.session_time)
+        self.delays = Delays(self.store)
+        self.audit = Audit(self.store)
+        self.operations = Operations(self.store)
+        self.bodies = Bodies()
+        self._server: Config | None = None
+        self._state: object = None
+        self._loading = threading.Lock()
+        self.broken: tuple[str, ...] = ()  # why the ini that lies there is not the one we go by
+        self._reader: Reader | None = None
+        self.link = Link(self.config, config.settings.server_url)
+        self.pages = Pages(self)
+
+    def config(self) -> Config:
+        """`MV_IPTel.ini` as it is now; while it is broken the last good one, and `broken` says why."""
+        with self._loading:
+            state = states([self.home.ini])
+            if self._server is None or state != self._state:
+                self._state = state
+                try:
+                    self._server = load(self.home) if self.home.ini.exists() else defaults(self.home)
+                    self.broken = ()
+                except ConfigError as error:
+                    self.broken = tuple(str(one) for one in error.findings)
+                except OSError as error:
+                    self.broken = (f"{self.home.ini}: {error.strerror}",)
+                if self._server is None:
+                    self._server = defaults(self.home)
+            return self._server
+
+    @property
+    def inventory(self) -> Reader:
+        """The server's inventory, read only."""
+        path = self.config().settings.database
+        if self._reader is None or self._reader.path != str(path):
+            self._reader = Reader(path)
+        return self._reader
+
+    async def close(self) -> None:
+        await self.link.close()
+        self.operations.close()
+        self.threads.shutdown(wait=True, cancel_futures=True)
+        self.store.close()
