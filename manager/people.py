@@ -44,6 +44,12 @@ class People:
                     name, passwords.make(password.strip()), int(Role.ADMINISTRATOR), self._now(),
                 )  # fmt: skip
 
+    def add(self, name: str, role: Role, password: str, fresh: bool = True) -> None:
+        self._store.change(
+            "INSERT INTO users (name, password, role, fresh, added) VALUES (?, ?, ?, ?, ?)",
+            name, passwords.make(password), int(role), int(fresh), self._now(),
+        )  # fmt: skip
+
     def get(self, name: str) -> User | None:
         rows = self._store.ask("SELECT * FROM users WHERE name = ?", name)
         return _user(rows[0]) if rows else None

@@ -1,0 +1,82 @@
+"""A manager within the test's own process: the real application over plain HTTP, users with any role."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from manager.app import application
+from manager.guarding import cookie_name
+from manager.routing import Role
+from manager.site import Site
+from mv_iptel.config import load_manager
+from mv_iptel.config.editing import changed
+from mv_iptel.home import Home
+from mv_iptel.init import create
+from tests.clients.manager import Person
+
+PASSWORD = "a password of a test"
+
+
+class Here:
+    """One manager on a free port of 127.0.0.1. `with Here(home) as here:`."""
+
+    def __init__(self, home: Home):
+        self.home = home
+        keys = {("Settings", "UseHTTPS"): "0"}
+        home.manager_ini.write_text(changed(home.manager_ini.read_text("utf-8"), keys), "utf-8")
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.url = ""
+
+    def __enter__(self) -> Here:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self.loop).result(30)
+        return self
+
+    async def _start(self) -> None:
+        self.site = Site(load_manager(self.home))
+        self._runner = web.AppRunner(application(self.site), access_log=None, auto_decompress=False)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    async def _stop(self) -> None:
+        await self._runner.cleanup()
+        await self.site.close()
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self.loop).result(30)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self.loop.close()
+
+    def person(self, role: Role = Role.ADMINISTRATOR, name: str = "") -> Person:
+        """Somebody with this role who is signed in already (by a session of our own, without the form)."""
+        name = name or role.word
+        user = self.site.people.get(name)
+        if user is None:
+            self.site.people.add(name, role, PASSWORD, fresh=False)
+            user = self.site.people.get(name)
+        token = self.site.sessions.open(user, "127.0.0.1", "a test")
+        person = Person(self)
+        person.cookies[cookie_name(self.site)] = token
+        person.csrf = self.site.sessions.of(token).csrf
+        return person
+
+    @property
+    def netloc(self) -> str:
+        return urlsplit(self.url).netloc
+
+
+def made(folder: Path) -> Home:
+    """A home as `init` makes it."""
+    home = Home(folder)
+    create(home, "localhost", ["127.0.0.1"])
+    return home
