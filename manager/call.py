@@ -74,7 +74,7 @@ class Call:
         return await self.site.bodies.whole(self.request, self.route.body)
 
     async def document(self) -> dict[str, Any]:
-        """A JSON object. Raises Problem. The type must be application/json: no form of another site has it."""
+        """A JSON object, told as application/json: no form of another site can. Raises Problem."""
         if self.request.content_type != "application/json":
             raise Problem("bad-request", "a JSON document is wanted (Content-Type: application/json)")
         try:

@@ -66,7 +66,7 @@ class Operations:
     def begin(
         self, kind: str, what: str, who: str, work: Callable[[Operation], Any], then: str = ""
     ) -> Operation:
-        """Begin `work(operation)`; what it returns is the result, a Problem it raises is told. Raises Problem."""
+        """Begin `work(operation)`; what it returns is the result, its Problem is told. Raises Problem."""
         operation = Operation(kind, what, who, then, self._now())
         with self._lock:
             if len(self._running) >= AT_ONCE + WAITING:
@@ -136,7 +136,8 @@ class Operations:
             operation.ended, told,
         )  # fmt: skip
         self._store.change(
-            "DELETE FROM operations WHERE id IN (SELECT id FROM operations ORDER BY begun DESC LIMIT -1 OFFSET ?)",
+            "DELETE FROM operations WHERE id IN "
+            "(SELECT id FROM operations ORDER BY begun DESC LIMIT -1 OFFSET ?)",
             KEPT,
         )
 

@@ -1,1 +1,1 @@
-"""The JSON endpoints beneath /api/v1, a module for each subject; `ROUTES` are collected by `manager/app.py`."""
+"""The JSON endpoints beneath /api/v1, a module for each subject; `manager/app.py` collects their `ROUTES`."""

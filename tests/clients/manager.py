@@ -167,8 +167,8 @@ class Person:
         return told
 
 
-CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync")  # fmt: skip
+CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync")  # fmt: skip
 
 
 @contextmanager
@@ -223,8 +223,12 @@ class Window:
         from axe_playwright_python.sync_playwright import Axe
 
         found = Axe().run(self.page).response["violations"]
-        return [f"{one['id']}: {node['html'][:160]} ({'; '.join(node['failureSummary'].splitlines()[1:])})"
-                for one in found if one["impact"] in ("serious", "critical") for node in one["nodes"]]  # fmt: skip
+        return [
+            f"{one['id']}: {node['html'][:160]} ({'; '.join(node['failureSummary'].splitlines()[1:])})"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
 
     def silent(self) -> None:
         """Nothing was said on the console, nothing asked of anybody else."""

@@ -48,5 +48,6 @@ def test_no_change_without_the_token_of_the_page(here, admin, route):
 def test_only_the_sign_in_page_and_its_looks_are_open():
     opened = {(one.method, one.path) for one in ROUTES if one.role is None}
     assert opened == {
-        ("GET", "/static/{mark}/{name}"), ("GET", "/sign-in"), ("POST", "/sign-in"), ("DELETE", "/api/v1/session"),
+        ("GET", "/static/{mark}/{name}"), ("GET", "/sign-in"), ("POST", "/sign-in"),
+        ("DELETE", "/api/v1/session"),
     }  # fmt: skip
