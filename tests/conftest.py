@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -13,6 +14,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.clients.daemon import Daemon
+
+# A shell's background job ignores Ctrl-C, and so would every program that a test starts and ends with it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Examples are counted, not timed: other work on the machine must not decide over a test.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
