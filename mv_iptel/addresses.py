@@ -17,6 +17,11 @@ def address_of(text: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
+def host_of(address: str) -> str:
+    """Who stands for an address: with IPv6 a host may take any address of its network."""
+    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address
+
+
 def mac_of(text: str) -> str:
     """The twelve digits of a MAC, in lower case; with `:`, `-`, `.`, `_`, blanks or nothing between them.
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mv_iptel.addresses import address_of, mac_of
+from mv_iptel.addresses import address_of, host_of, mac_of
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,8 @@ def test_an_address_is_kept_once(address):
 def test_any_text_has_an_answer(text):
     assert address_of(text) == "" or ipaddress.ip_address(address_of(text))
     assert mac_of(text) == "" or len(mac_of(text)) == 12
+
+
+def test_who_stands_for_an_address():
+    assert host_of("192.0.2.1") == "192.0.2.1"
+    assert host_of("2001:db8::1:2:3:4") == host_of("2001:db8::9") == "2001:db8::/64"

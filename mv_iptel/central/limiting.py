@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from datetime import datetime
+
+from mv_iptel.addresses import host_of
 
 PIECE = 128 << 10  # octets that are read and sent at a time
 BURST = 0.05  # seconds of the rate that may be sent at once, after a pause
@@ -81,8 +82,3 @@ class Failures:
     def right(self, address: str) -> None:
         """A token of this address was right: what was wrong before were slips."""
         self._known.pop(host_of(address), None)
-
-
-def host_of(address: str) -> str:
-    """Who stands for an address: with IPv6 a host may take any address of its network."""
-    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address

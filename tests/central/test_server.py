@@ -14,10 +14,10 @@ import time
 import pytest
 
 from mv_iptel import certs
-from mv_iptel.central import authority, guarding, inviting, listening
-from mv_iptel.central.listening import IDLE, Ports
+from mv_iptel.central import authority, guarding, inviting
 from mv_iptel.central.orders import BACKUP, UPDATE
 from mv_iptel.central.refusing import No
+from mv_iptel.guests import IDLE
 from tests.central.branch import until
 from tests.central.office import Branch, Key, Office
 
@@ -251,12 +251,12 @@ def test_who_never_asks_is_closed(office):
         plain.settimeout(10)
         connection = office.context().wrap_socket(plain, server_hostname="127.0.0.1")
         connection.sendall(b"GET /v1/man")
-        ports: Ports = office.server._ports
+        guests = office.server._ports.guests
 
         async def later():
-            ports._forget(time.monotonic() + IDLE + 1)
+            guests.forget(time.monotonic() + IDLE + 1)
 
-        while not any(one.transport for one in list(ports._by)):
+        while not any(one.transport for one in list(guests.by)):
             pass
         office.call(later())
         with pytest.raises(OSError):
@@ -264,9 +264,14 @@ def test_who_never_asks_is_closed(office):
             raise ConnectionResetError
 
 
+def limited(office, monkeypatch, **limits):
+    guests = office.server._ports.guests
+    monkeypatch.setattr(guests, "limits", guests.limits._replace(**limits))
+
+
 def test_nobody_keeps_the_branches_out(office, oslo, monkeypatch):
     """One host that opens connections and says nothing loses them; branches come in all the while."""
-    monkeypatch.setattr(listening, "STRANGE", 6)
+    limited(office, monkeypatch, strange=6)
     held = [socket.create_connection(("127.0.0.1", office.port)) for _ in range(30)]
     try:
         with socket.create_connection(("127.0.0.1", office.port), source_address=("127.0.0.2", 0)) as plain:
@@ -275,7 +280,7 @@ def test_nobody_keeps_the_branches_out(office, oslo, monkeypatch):
                 head = f"GET /v1/manifest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {oslo.token}\r\n\r\n"
                 other.sendall(head.encode())
                 assert other.recv(12) == b"HTTP/1.1 200"
-        hosts = [one.host for one in office.server._ports._guests]
+        hosts = [one.host for one in office.server._ports.guests.here]
         assert hosts.count("127.0.0.1") <= 6 + 1  # those of the other tests
     finally:
         for one in held:
@@ -283,7 +288,7 @@ def test_nobody_keeps_the_branches_out(office, oslo, monkeypatch):
 
 
 def test_strangers_of_many_hosts_make_room(office, oslo, monkeypatch):
-    monkeypatch.setattr(listening, "STRANGERS", 8)
+    limited(office, monkeypatch, strangers=8)
     held = [
         socket.create_connection(("127.0.0.1", office.port), source_address=(f"127.0.1.{at}", 0))
         for at in range(1, 21)
@@ -296,7 +301,7 @@ def test_strangers_of_many_hosts_make_room(office, oslo, monkeypatch):
 
 
 def test_a_branch_has_only_so_many_connections(office, monkeypatch):
-    monkeypatch.setattr(listening, "BRANCH", 2)
+    limited(office, monkeypatch, named=2)
     many = Branch(office, "Many")
     context, held = office.context(), []
     head = f"GET /v1/manifest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {many.token}\r\n\r\n".encode()
