@@ -155,9 +155,7 @@ def shown(config: Config, name: str, version: str) -> dict[str, Any]:
     content = compare.parse(read(config, name, meant.id))
     rows = []
     for one in every:
-        # The same content may have been stored twice: the store that is nearest to this version's time.
-        stores = [change for change in changes if change.sha8 == one.sha8 and change.op != "delete"]
-        by = min(stores, key=lambda change: abs(change.time - one.time), default=history.Change(0.0, ""))
+        by = history.stored_by(changes, one.sha8, one.time)
         rows.append({**one._asdict(), **{key: getattr(by, key) for key in _BY}})
     return {
         "file": name, "extension": kept.ext, "class": _class(kept),

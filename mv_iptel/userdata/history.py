@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,6 +81,12 @@ def latest(folder: Path) -> list[Change]:
             return list(_newest(file.read()))
     except OSError:
         return []
+
+
+def stored_by(changes: Iterable[Change], sha8: str, moment: float) -> Change:
+    """Who stored this content: the same one may have been stored twice, so the store nearest to that time."""
+    stores = [change for change in changes if change.sha8 == sha8 and change.op != "delete"]
+    return min(stores, key=lambda change: abs(change.time - moment), default=Change(0.0, ""))
 
 
 def _newest(tail: bytes) -> Iterator[Change]:

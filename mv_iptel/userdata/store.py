@@ -428,11 +428,12 @@ def keep(
     origin: Origin,
     publish: Callable[[Event], None] = lambda event: None,
     now: Callable[[], float] = time.time,
+    match: str = "",
 ) -> Outcome:
     """Make `data` the current content of a name, from a process that has no open store."""
     store = Store(config, publish, now)
     outcomes: list[Outcome] = []
-    draft = store.draft(kept, origin)
+    draft = store.draft(kept, origin, match)
     if isinstance(draft, Refuse):
         return draft
     draft.most = max(draft.most, len(data))  # what was accepted once may come back

@@ -10,6 +10,7 @@ import gzip
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -136,6 +137,12 @@ def archived_in(archive: Path, name: str = "") -> dict[str, Sizes]:
     return found
 
 
+def members_in(month: Path) -> Counter[str]:
+    """How many members of each name a month of the archive has. Raises OSError."""
+    found = (_MEMBER.match(name) for name in os.listdir(month) if _MONTH.match(month.name))
+    return Counter(match[1] for match in found if match)
+
+
 def names_in(config: Config) -> set[str]:
     """Every name that has a current file or a folder of versions (not those that are in the archive only)."""
     places = (config.http.backup_dir, folders(config.home))
@@ -238,17 +245,19 @@ def restore(
     origin: Origin | None = None,
     publish: Callable[[Event], None] = lambda event: None,
     now: Callable[[], float] = time.time,
+    match: str = "",
 ) -> Stored | Refuse:
     """Make that version the current content again, in the way every change goes. Raises as `read`.
 
-    Works beside a running server, for both take `var/lock`; what is replaced becomes a version.
+    Works beside a running server, for both take `var/lock`; what is replaced becomes a version. With `match`,
+    an If-Match, only what that names is replaced.
     """
     from mv_iptel.userdata import store  # it builds on this module
 
     data = read(config, name, version)
     kept = parse(_known(name))
     assert kept is not None
-    return store.keep(config, kept, data, origin or store.Origin(how="restore"), publish, now)
+    return store.keep(config, kept, data, origin or store.Origin(how="restore"), publish, now, match)
 
 
 def _known(name: str) -> str:

@@ -50,3 +50,15 @@ def test_it_stays_bounded(tmp_path):
     times = [one.time for one in history.changes(tmp_path)]
     assert times == [float(one) for one in range(int(times[0]), int(times[-1]) + 1)]
     assert [one.name for one in tmp_path.iterdir()] == [FILE]
+
+
+def test_who_stored_what_is_there(tmp_path):
+    """The same content was stored twice, deleted between, and is told by the store that it comes from."""
+    told = [
+        ONE,
+        ONE._replace(time=5.0, op="delete", address="192.0.2.5"),
+        ONE._replace(time=9.0, op="restore", address="192.0.2.9"),
+    ]
+    assert history.stored_by(told, ONE.sha8, 8.0).address == "192.0.2.9"
+    assert history.stored_by(told, ONE.sha8, 4.9).address == "192.0.2.1"
+    assert history.stored_by(told, "ffffffff", 4.9) == Change(0.0, "")

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from mv_iptel.library.answers import Refuse
+from mv_iptel.library.contents import etag_of
 from mv_iptel.userdata import archive, versions
 from mv_iptel.userdata.store import Origin
 from tests.userdata.shelf import DAY, NAME, START, Shelf
@@ -98,6 +99,15 @@ def test_restore_of_what_is_there(shelf):
     assert versions.restore(shelf.config, NAME, "current", now=lambda: shelf.time).same
     with pytest.raises(LookupError):
         versions.restore(shelf.config, NAME, "19990101", now=lambda: shelf.time)
+
+
+def test_restore_of_the_state_that_was_looked_at_only(shelf):
+    """A phone may store between somebody's look and his restore: then nothing is replaced."""
+    seen = etag_of(NAME, os.stat(shelf.folder / NAME))
+    shelf.put(b"four")
+    refuse = versions.restore(shelf.config, NAME, "202604", now=lambda: shelf.time, match=f'"{seen}"')
+    assert isinstance(refuse, Refuse) and refuse.reason == "changed"
+    assert shelf.current() == b"four"
 
 
 def test_restore_of_what_was_removed(shelf):
