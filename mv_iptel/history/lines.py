@@ -61,6 +61,12 @@ def _change(sign: str, lines: list[str], at: int) -> Change:
     return Change(sign, at + 1, shown(lines[at]))
 
 
+def hidden(text: str) -> str:
+    """A whole file for eyes that may not see its secrets, line by line as long as it was."""
+    lines = text.split("\n")
+    return "\n".join(_change("", lines, at).text for at in range(len(lines)))
+
+
 def counted(found: list[Change]) -> tuple[int, int]:
     """How many lines came and how many went."""
     came = sum(1 for change in found if change.sign == "+")

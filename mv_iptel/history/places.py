@@ -47,11 +47,7 @@ class Places:
         found: dict[str, Path] = {}
         every = (config.tftp.tftp_dir, config.http.http_dir, config.https.https_dir)
         for path in dict.fromkeys(Path(os.path.realpath(each)) for each in every):
-            label = path.name
-            if not path.name or path.parent != Path(os.path.realpath(config.home.data)):
-                # Elsewhere two of them may have one name; a label must not depend on the others.
-                label = f"{path.name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
-            found[label] = path
+            found[label_of(path, config)] = path
         return cls(found, https=Path(os.path.realpath(every[2])), http=Path(os.path.realpath(every[1])))
 
     def key_of(self, path: Path) -> str | None:
@@ -140,6 +136,14 @@ class Places:
             ):
                 return _beneath(root, real.relative_to(root).parts)
         raise FileNotFoundError(0, "leads out of the data directories", os.fspath(path))
+
+
+def label_of(path: Path, config: Config) -> str:
+    """What a data directory, by its real path, is called: by its name, in its usual place."""
+    if path.name and path.parent == Path(os.path.realpath(config.home.data)):
+        return path.name
+    # Elsewhere two of them may have one name; a label must not depend on the others.
+    return f"{path.name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
 
 
 def _beneath(root: Path, parts: tuple[str, ...]) -> int:

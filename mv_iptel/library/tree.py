@@ -3,6 +3,7 @@
 `bin`, `certs` and `var` do not exist here. Every name is walked component by component from one of the
 three, without following links; a link is taken only if its end lies in one of the three, and then the walk
 begins anew at its end. Only what lies in data can be changed. Names are `/data/HTTPdata/46xxsettings.txt`.
+The manager has a tree of the data directories themselves, wherever they lie (`tops`).
 
 Methods raise OSError for what cannot be; its `strerror` may be told to the superuser.
 """
@@ -15,7 +16,8 @@ import re
 import secrets
 import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from mv_iptel.library.answers import Reason, Refuse
@@ -98,13 +100,18 @@ def _parts(path: str) -> list[str]:
 
 
 class Tree:
-    """What the superuser sees of one installation."""
+    """What the superuser sees of one installation; with `tops` these directories by name, all changeable."""
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, tops: Mapping[str, Path] | None = None):
         home = config.home
         self._root = home.mv_iptel
-        self._tops = {name: os.path.realpath(home.mv_iptel / name) for name in TOPS}
-        self._never = tuple(os.path.realpath(path) for path in (home.bin, home.certs, home.var))
+        given = {name: home.mv_iptel / name for name in TOPS} if tops is None else tops
+        self._tops = {name: os.path.realpath(path) for name, path in given.items()}
+        self._changeable = frozenset(("data",) if tops is None else tops)
+        never = [home.bin, home.certs, home.var]
+        if tops is not None:  # these may be anywhere, so that the other trees may lie beneath them
+            never += [home.manager, home.watchdog, home.log, home.passwords]
+        self._never = tuple(os.path.realpath(path) for path in never)
         settings = (config.tftp.tftp_dir, config.ftp.ftp_dir, config.http.http_dir, config.https.https_dir,
                     config.http.backup_dir)  # fmt: skip
         usual = (home.tftp_data, home.ftp_data, home.http_data, home.https_data, home.updates)
@@ -115,14 +122,14 @@ class Tree:
 
         Where an administrator has put a link in the place of one, the link is meant too.
         """
-        base = self._tops["data"]
+        bases = tuple(self._tops[name] + os.sep for name in self._changeable)
         kept = set()
         for folder in folders:
             for real in (
                 os.path.realpath(folder),
                 os.path.join(os.path.realpath(folder.parent), folder.name),
             ):
-                while real.startswith(base + os.sep):
+                while real.startswith(bases):
                     kept.add(real)
                     real = os.path.dirname(real)
         return kept
@@ -135,7 +142,7 @@ class Tree:
         if not parts:
             return [name for name, real in self._tops.items() if os.path.isdir(real)]
         with self._walk(parts) as at:
-            return [name for name in os.listdir(at.fd) if not _HIDDEN.match(name)]
+            return [name for name in os.listdir(at.fd) if self._shown(name, at.real)]
 
     def stat(self, path: str) -> os.stat_result:
         """What is there, behind a link that may be followed."""
@@ -147,7 +154,7 @@ class Tree:
                 with self._walk(parts) as at:
                     return os.fstat(at.fd)
             with self._walk(parts[:-1]) as at:
-                self._visible(parts[-1])
+                self._visible(parts[-1], at.real)
                 found = os.stat(parts[-1], dir_fd=at.fd, follow_symlinks=False)
                 if not stat.S_ISLNK(found.st_mode):
                     if self._in_never(os.path.join(at.real, parts[-1])):
@@ -164,16 +171,33 @@ class Tree:
                 raise _no(errno.EISDIR)
             with self._walk(parts[:-1]) as at:
                 name = parts[-1]
-                self._visible(name)
+                self._visible(name, at.real)
                 if stat.S_ISLNK(os.stat(name, dir_fd=at.fd, follow_symlinks=False).st_mode):
                     parts = self._end(at, name)
                     continue
+                if self._in_never(os.path.join(at.real, name)):
+                    raise _no(errno.ENOENT)
                 fd = os.open(name, _READ, dir_fd=at.fd)
                 found = os.fstat(fd)
                 if not stat.S_ISREG(found.st_mode):
                     os.close(fd)
                     raise _no(errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL)
                 return Body(fd, found, path, os.path.join(at.real, name))
+        raise _no(errno.ELOOP)
+
+    def resolve(self, path: str) -> str:
+        """The same by its own name, without the links that lead there."""
+        parts = _parts(path)
+        for _ in range(_LINKS):
+            if len(parts) < 2:
+                return "/".join(parts)
+            with self._walk(parts[:-1]) as at:
+                self._visible(parts[-1], at.real)
+                if stat.S_ISLNK(os.stat(parts[-1], dir_fd=at.fd, follow_symlinks=False).st_mode):
+                    parts = self._end(at, parts[-1])
+                    continue
+                inner = os.path.relpath(at.real, self._tops[at.top])
+                return "/".join((at.top, *(inner.split(os.sep) if inner != "." else ()), parts[-1]))
         raise _no(errno.ELOOP)
 
     def real(self, path: str) -> str:
@@ -257,16 +281,15 @@ class Tree:
     def sweep(self, before: float) -> int:
         """Remove what uploads left that a crash ended, if it is older than `before`. Walks all of data."""
         removed = 0
-        for _, _, files, fd in os.fwalk(self._tops["data"], follow_symlinks=False):
-            for name in files:
-                if not _OURS.match(name):
-                    continue
-                try:
-                    if os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime < before:
-                        os.unlink(name, dir_fd=fd)
-                        removed += 1
-                except OSError:
-                    continue
+        for top in filter(os.path.isdir, (self._tops[name] for name in sorted(self._changeable))):
+            for _, _, files, fd in os.fwalk(top, follow_symlinks=False):
+                for name in filter(_OURS.match, files):
+                    try:
+                        if os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime < before:
+                            os.unlink(name, dir_fd=fd)
+                            removed += 1
+                    except OSError:
+                        continue
         return removed
 
     # The walk
@@ -281,7 +304,7 @@ class Tree:
             at = _At(os.open(real, _DIRECTORY), real, top)
             try:
                 for place, part in enumerate(rest):
-                    self._visible(part)
+                    self._visible(part, at.real)
                     try:
                         fd = os.open(part, _DIRECTORY, dir_fd=at.fd)
                     except OSError as error:
@@ -315,12 +338,15 @@ class Tree:
         parts = _parts(path)
         if len(parts) < 2:
             raise _no(errno.EACCES if not parts or parts[0] in self._tops else errno.ENOENT)
-        self._visible(parts[-1])
         at = self._walk(parts[:-1])
         # What counts is where the walk ended: a link in data may lead to docs.
-        if at.top != "data" or self._in_never(os.path.join(at.real, parts[-1])):
+        try:
+            self._visible(parts[-1], at.real)
+            if at.top not in self._changeable or self._in_never(os.path.join(at.real, parts[-1])):
+                raise _no(errno.EACCES)
+        except OSError:
             at.close()
-            raise _no(errno.EACCES)
+            raise
         return at, parts[-1]
 
     def _movable(self, at: _At, name: str) -> None:
@@ -341,9 +367,12 @@ class Tree:
     def _in_never(self, real: str) -> bool:
         return any(real == never or real.startswith(never + os.sep) for never in self._never)
 
-    @staticmethod
-    def _visible(name: str) -> None:
-        if _HIDDEN.match(name):
+    def _shown(self, name: str, _folder: str) -> bool:
+        """Whether a name in a folder, given by its real path, is there for who uses this tree."""
+        return not _HIDDEN.match(name)
+
+    def _visible(self, name: str, folder: str) -> None:
+        if not self._shown(name, folder):
             raise _no(errno.ENOENT)
 
 
@@ -385,19 +414,25 @@ class Upload:
     def commit(self, done: Callable[[Put | Refuse], None]) -> None:
         """Sync and rename, on a thread of its own; then `done` is called there."""
         self._taken = True
-        threading.Thread(target=lambda: done(self._commit()), name="superuser").start()
+        threading.Thread(target=lambda: done(self.finish()), name="superuser").start()
 
-    def _commit(self) -> Put | Refuse:
+    def finish(self, turn: AbstractContextManager[object] | None = None) -> Put | Refuse:
+        """Sync and rename, here and now. The rename is made within `turn`; what that raises stops it."""
+        self._taken = True
         if self._refuse is not None or self._fd < 0:
             self._forget()
             return self._refuse or Refuse(Reason.FAULT, "committed after its end")
         try:
             os.fsync(self._fd)
-            os.rename(self._aside, self._name, src_dir_fd=self._at.fd, dst_dir_fd=self._at.fd)
+            with turn or nullcontext():
+                os.rename(self._aside, self._name, src_dir_fd=self._at.fd, dst_dir_fd=self._at.fd)
             os.fsync(self._at.fd)
         except OSError as error:
             self._forget()
             return refusal(error, "")
+        except BaseException:
+            self._forget()
+            raise
         self._close()
         return Put(self.file, self.size)
 
