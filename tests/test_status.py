@@ -181,6 +181,7 @@ def test_totals_count_by_protocol_outcome_and_reason():
         ("tftp", "tftp:69", "timeout", ""): [1, 10, 3],
     }
     assert totals.sums() == {"ok": 2, "refused": 1, "failed": 1}
+    assert totals.octets() == 6148
 
 
 def test_identical_refusals_in_a_row_are_one_and_only_the_last_are_kept():
@@ -216,7 +217,7 @@ SHAPE = {
     "config": {"file", "loaded", "generation", "findings"},
     "listeners": [{"proto", "address", "port", "state", "error", "tls"}],
     "slots": {"max", "used", "refused"},
-    "transfers": {"active", "ok", "refused", "failed"},
+    "transfers": {"active", "now", "octets", "ok", "refused", "failed"},
     "phones": {"known", "seen_15m"},
     "backups": {"files", "versions", "bytes", "queued"},
     "central": {"role", "peer", "last_ok", "lag_s", "queue"},
@@ -243,7 +244,9 @@ def test_status_json_has_schema_1(site):
             assert all(set(row) == shape[0] for row in told[part]), part
     assert told["schema"] == 1 and told["server"]["pid"] == os.getpid()
     assert told["server"]["name"] == "Leipzig"
-    assert told["transfers"] == {"active": [TRANSFER], "ok": 1, "refused": 1, "failed": 0}
+    octets = 3069 + TRANSFER["bytes"]  # what has ended, and what is under way
+    sums = {"now": 1, "octets": octets, "ok": 1, "refused": 1, "failed": 0}
+    assert told["transfers"] == {"active": [TRANSFER], **sums}
     assert told["phones"]["known"] == 1 and told["slots"]["max"] == 2
     assert [(row["proto"], row["state"]) for row in told["listeners"]] == [("http", "up"), ("status", "up")]
 

@@ -209,6 +209,10 @@ class Reader:
             if row["mac"] or row["ext"] or row["model"]
         ]
 
+    def ask(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        """Rows of another reader's own SELECT, as plain dictionaries."""
+        return self._ask(statement, *values)
+
     def _find(self, who: str) -> dict[str, Any] | None:
         who = who.strip()
         if address := address_of(who):

@@ -127,6 +127,10 @@ class Counters:
             sums[outcome if outcome in sums else "failed"] += count
         return sums
 
+    def octets(self) -> int:
+        """Octets sent since the start, of requests that have ended."""
+        return sum(row[1] for row in list(self.totals.values()))
+
     def kept(self) -> dict[str, int]:
         """User data since the start: stored, restored, deleted, and what was refused of it."""
         found = {"stored": 0, "restored": 0, "deleted": 0, "refused": 0}

@@ -132,7 +132,13 @@ class Snapshot:
             },
             "listeners": listeners,
             "slots": {"max": slots.max, "used": slots.used, "refused": slots.refused},
-            "transfers": {"active": active[:MAX_ACTIVE], **counters.sums()},
+            "transfers": {
+                "active": active[:MAX_ACTIVE],
+                "now": len(active),
+                # With what is under way, so that the difference of two looks is what was sent between them.
+                "octets": counters.octets() + sum(row["bytes"] or 0 for row in active),
+                **counters.sums(),
+            },
             "phones": {"known": counts["known"], "seen_15m": counts["seen_15m"]},
             "backups": dict.fromkeys(BACKUPS, 0) | {key: kept[key] for key in BACKUPS if key in kept},
             "central": {**dict.fromkeys(CENTRAL), "queue": 0, **sources.central()},
