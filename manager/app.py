@@ -31,5 +31,8 @@ def application(site: Site) -> web.Application:
     # The limit is not aiohttp's: each route has its own (bodies.py).
     app = web.Application(middlewares=[guard.outer], client_max_size=0)
     for route in routes():
-        app.router.add_route(route.method, route.path, guard.wrap(route))
+        handler = guard.wrap(route)
+        app.router.add_route(route.method, route.path, handler)
+        if route.method == "GET" and not route.path.startswith("/api/"):
+            app.router.add_route("HEAD", route.path, handler)
     return app

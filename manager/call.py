@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from manager.site import Site
 
 T = TypeVar("T")
+
+_log = logging.getLogger("manager.changes")
 
 
 class Call:
@@ -136,10 +140,9 @@ class Call:
         self, data: bytes | Path, name: str, kind: str = "application/octet-stream"
     ) -> web.StreamResponse:
         """A file to keep: never shown by the browser, whatever is in it."""
-        from urllib.parse import quote
-
         plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name) or "file"
-        told = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+        whole = quote(name.encode("utf-8", "surrogateescape"), safe="")
+        told = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}"
         headers = {"Content-Disposition": told, "Content-Type": kind,
                    "Content-Security-Policy": "sandbox; default-src 'none'"}  # fmt: skip
         return (
@@ -159,6 +162,7 @@ class Call:
         """Into the audit trail, before the answer goes out."""
         who = self.user.name if self.user is not None else "-"
         await self.run(self.site.audit.add, who, self.peer, action, what, before, after)
+        _log.info("%s at %s changed: %s %s", who, self.peer, action, what)
 
 
 def _error(field: str, text: str) -> dict[str, str]:

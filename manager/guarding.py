@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import ipaddress
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ import psutil
 from aiohttp import web
 
 from manager.call import Call
-from manager.problems import Problem
+from manager.problems import NO_ROOM, Problem, full
 from manager.routing import Route
 from manager.site import Site
 from mv_iptel.addresses import address_of
@@ -32,6 +33,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 SAFE = {"GET", "HEAD"}
+INTERFACES = 5.0  # seconds that this host's addresses are taken to stay the same
 COOKIE, PLAIN_COOKIE = "__Host-mv_session", "mv_session"
 
 _log = logging.getLogger("manager")
@@ -43,6 +45,8 @@ class Guard:
     def __init__(self, site: Site):
         self._site = site
         self._names: tuple[object, frozenset[str]] = (None, frozenset())
+        self._addresses: frozenset[str] = frozenset()
+        self._looked = float("-inf")
 
     def wrap(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """The handler that aiohttp calls for this route."""
@@ -54,6 +58,10 @@ class Guard:
                 answer = await route.handler(call)
             except Problem as problem:
                 answer = await self._refusal(call, problem)
+            except OSError as fault:
+                if not full(fault):
+                    raise
+                answer = await self._refusal(call, Problem("disk-full", NO_ROOM))
             if answer.prepared:
                 return answer
             return dress(answer, self._site.manager.settings.use_https)
@@ -64,12 +72,25 @@ class Guard:
     async def outer(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """What no route of ours answers, and faults of ours."""
+        """Around every request: its connection is busy meanwhile; what no route answers, and our faults."""
+        guests = self._site.guests
+        if guests is None:
+            return await self._answer(request, handler)
+        guests.busy(request.protocol)
+        try:
+            return await self._answer(request, handler)
+        finally:
+            guests.idle(request.protocol)
+
+    async def _answer(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
         try:
             return await handler(request)
+        except web.HTTPMethodNotAllowed as other:
+            problem = Problem("method", headers={"Allow": ", ".join(sorted(other.allowed_methods))})
         except web.HTTPException as other:
-            kind = {404: "not-found", 405: "method", 413: "too-big"}.get(other.status, "bad-request")
-            problem = Problem(kind)
+            problem = Problem({404: "not-found", 413: "too-big"}.get(other.status, "bad-request"))
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
@@ -79,9 +100,8 @@ class Guard:
         try:
             self._host(request)
             await self._session(call)
-            if (
-                call.user is None and problem.status < 500
-            ):  # what is here and what is not is no stranger's business
+            # What is here and what is not is no stranger's business.
+            if call.user is None and problem.status < 500:
                 problem = Problem("sign-in")
         except Problem as other:
             problem = other
@@ -92,8 +112,7 @@ class Guard:
         request, route = call.request, call.route
         self._host(request)
         await self._session(call)
-        if request.method not in SAFE:
-            self._same_origin(request)
+        self._same_origin(request)
         if route.role is None:
             return
         if call.user is None:
@@ -107,7 +126,7 @@ class Guard:
         if request.method not in SAFE:
             assert call.session is not None
             given = request.headers.get("X-CSRF-Token", "")
-            if not hmac.compare_digest(given.encode(), call.session.csrf.encode()):
+            if not hmac.compare_digest(given.encode("utf-8", "replace"), call.session.csrf.encode()):
                 raise Problem("forged", "the page is older than the session; load it again")
 
     async def _session(self, call: Call) -> None:
@@ -117,14 +136,21 @@ class Guard:
             touch = call.request.headers.get("X-Background") != "1"
             call.session = await call.run(self._site.sessions.of, token, touch)
             call.user = call.session.user if call.session is not None else None
+        guests = self._site.guests
+        if guests is None or call.session is None:
+            return
+        if not guests.known(call.request.protocol, call.session.id):
+            call.request.protocol.force_close()
+            raise Problem("busy", "this browser has too many connections", {"Retry-After": "5"})
 
     def _host(self, request: web.Request) -> None:
         """A name that was made to point here (DNS rebinding) is not one of this manager's."""
-        host = host_of(request.headers.get("Host", ""))
-        if host == "localhost" or host in self._known():
+        told = request.headers.getall("Host", [])
+        host = host_of(told[0]) if len(told) == 1 else ""
+        if host == "localhost" or host in self._known() or f"*.{host.partition('.')[2]}" in self._known():
             return
         address = address_of(host)
-        if address and (ipaddress.ip_address(address).is_loopback or address in _interfaces()):
+        if address and (ipaddress.ip_address(address).is_loopback or address in self._interfaces()):
             return
         raise Problem("bad-host", "use a name or an address that stands in this manager's certificate")
 
@@ -146,17 +172,36 @@ class Guard:
         return self._names[1]
 
     def _same_origin(self, request: web.Request) -> None:
-        """The browser says which page asks; another site's is refused before anything is read."""
+        """The browser says which page asks; another site's is refused before anything is read.
+
+        Another site may link to a page of ours, nothing else.
+        """
         site = request.headers.get("Sec-Fetch-Site", "")
+        linked = request.method in SAFE and request.headers.get("Sec-Fetch-Mode", "") == "navigate"
+        if site not in ("", "same-origin", "none") and not linked:
+            raise Problem("forged", "another site's page asked for this")
+        if request.method in SAFE:
+            return
         origin = request.headers.get("Origin", "")
         own = request.headers.get("Host", "").lower()
-        if site not in ("", "same-origin", "none"):
+        if origin and (origin == "null" or _netloc(origin) != own):
             raise Problem("forged", "another site's page asked for this")
-        if origin and (origin == "null" or urlsplit(origin).netloc.lower() != own):
-            raise Problem("forged", "another site's page asked for this")
+
+    def _interfaces(self) -> frozenset[str]:
+        """This host's addresses, at most a few seconds old."""
+        now = time.monotonic()
+        if now - self._looked > INTERFACES:
+            rows = [row for rows in psutil.net_if_addrs().values() for row in rows]
+            self._addresses = frozenset(address_of(row.address) for row in rows) - {""}
+            self._looked = now
+        return self._addresses
 
     async def _refusal(self, call: Call, problem: Problem) -> web.Response:
         headers = problem.headers
+        if problem.kind != "sign-in":  # that one is no news: a session has ended
+            who = call.user.name if call.user is not None else "-"
+            _log.info("refused %s at %s: %s %s: %s", who, call.peer, call.request.method, call.request.path,
+                      problem.kind)  # fmt: skip
         if call.api:
             told = problem.document(call.request.path)
             answer = call.json(told, problem.status, headers=headers)
@@ -180,6 +225,7 @@ def dress(answer: web.StreamResponse, https: bool) -> web.StreamResponse:
     """The headers that every answer has, unless its handler set its own."""
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
+    answer.headers.setdefault("Server", "mv-iptel")  # not which library in which version
     if https:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return answer
@@ -198,11 +244,11 @@ def host_of(header: str) -> str:
     return text.rpartition(":")[0] if text.count(":") == 1 else text
 
 
-def _interfaces() -> set[str]:
-    found = set()
-    for rows in psutil.net_if_addrs().values():
-        found.update(address_of(row.address.partition("%")[0]) for row in rows)
-    return found
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 async def _none(call: Call) -> web.StreamResponse:

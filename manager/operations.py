@@ -7,13 +7,14 @@ import contextlib
 import json
 import logging
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from manager.problems import Problem
+from manager.problems import NO_ROOM, Problem, full
 from manager.store import Store
 
 AT_ONCE = 4  # that run at the same time; more of them wait
@@ -36,6 +37,12 @@ class Operation:
         self.begun, self.ended = now, 0.0
         self.result: Any = None  # of the work, if JSON can tell it
         self.problem: dict[str, Any] | None = None
+        self.ending = False  # the manager ends soon: work that can stop in order does, by `end`
+
+    def end(self) -> None:
+        """For work to call where it may stop: it goes no further when the manager ends. Raises Problem."""
+        if self.ending:
+            raise Problem("busy", "the manager was ended meanwhile; what was done so far stays")
 
     def say(self, text: str = "", done: int = 0, total: int = 0) -> None:
         """How far it is."""
@@ -56,8 +63,10 @@ class Operations:
     def __init__(self, store: Store, now: Callable[[], float] = time.time):
         self._store, self._now = store, now
         self._threads = ThreadPoolExecutor(AT_ONCE, "operation")
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._running: dict[str, Operation] = {}
+        self._unkept: dict[str, dict[str, Any]] = {}  # that ended while the database took nothing
+        self._closed = False
         # What ran when the last manager ended is not known to have ended well.
         store.change(
             "UPDATE operations SET state = 'interrupted' WHERE state NOT IN ('done', 'failed', 'interrupted')"
@@ -69,11 +78,17 @@ class Operations:
         """Begin `work(operation)`; what it returns is the result, its Problem is told. Raises Problem."""
         operation = Operation(kind, what, who, then, self._now())
         with self._lock:
+            if self._closed:
+                raise Problem("busy", "the manager is being ended; try again in a minute")
             if len(self._running) >= AT_ONCE + WAITING:
                 raise Problem("busy", f"{len(self._running)} operations run or wait; try again in a minute")
             self._running[operation.id] = operation
-        self._keep(operation)
-        self._threads.submit(self._run, operation, work)
+        try:
+            self._keep(operation)
+            self._threads.submit(self._run, operation, work)
+        except BaseException:
+            self._leave(operation)
+            raise
         return operation
 
     def get(self, key: str) -> dict[str, Any] | None:
@@ -81,6 +96,8 @@ class Operations:
         running = self._running.get(key)
         if running is not None:
             return running.told()
+        if key in self._unkept:
+            return self._unkept[key]
         rows = self._store.ask("SELECT state, told FROM operations WHERE id = ?", key)
         return _kept(rows[0]) if rows else None
 
@@ -107,26 +124,56 @@ class Operations:
                 return
             await asyncio.sleep(PAUSE)
 
-    def close(self) -> None:
-        """What runs is waited for: it changes files. What waits never begins."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+    def close(self, patience: float = 30.0) -> bool:
+        """Whether all has ended: what runs changes files and gets its time. What waits never begins."""
+        with self._lock:
+            self._closed = True
+            for one in self._running.values():
+                one.ending = True
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            ended = self._lock.wait_for(
+                lambda: not any(one.state == "running" for one in self._running.values()), patience
+            )
+            left = list(self._running.values())
+        for one in left:
+            one.state = "interrupted"
+            with contextlib.suppress(sqlite3.Error):
+                self._keep(one)
+        return ended
 
     def _run(self, operation: Operation, work: Callable[[Operation], Any]) -> None:
-        operation.state = "running"
+        with self._lock:
+            if self._closed:
+                return
+            operation.state = "running"
         try:
             operation.result = work(operation)
             operation.state = "done"
         except Problem as problem:
             operation.problem, operation.state = problem.document(), "failed"
         except Exception as fault:
-            _log.exception("the operation %s (%s) failed", operation.kind, operation.id)
-            told = fault.strerror if isinstance(fault, OSError) and fault.strerror else type(fault).__name__
-            operation.problem = Problem("fault", f"{told}; the manager's log says more").document()
+            if full(fault):
+                operation.problem = Problem("disk-full", NO_ROOM).document()
+            else:
+                _log.exception("the operation %s (%s) failed", operation.kind, operation.id)
+                strerror = fault.strerror if isinstance(fault, OSError) else ""
+                told = strerror or type(fault).__name__
+                operation.problem = Problem("fault", f"{told}; the manager's log says more").document()
             operation.state = "failed"
         operation.ended = self._now()
-        with contextlib.suppress(Exception):
+        try:
             self._keep(operation)
-        self._running.pop(operation.id, None)
+        except sqlite3.Error as error:
+            _log.error("how the operation %s ended could not be kept: %s", operation.kind, error)
+            self._unkept[operation.id] = operation.told()
+            while len(self._unkept) > KEPT:
+                self._unkept.pop(next(iter(self._unkept)))
+        self._leave(operation)
+
+    def _leave(self, operation: Operation) -> None:
+        with self._lock:
+            self._running.pop(operation.id, None)
+            self._lock.notify_all()
 
     def _keep(self, operation: Operation) -> None:
         told = json.dumps(operation.told(), default=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 # kind -> (status, title). The kind is the last part of the problem's `type` (RFC 9457).
@@ -24,6 +25,14 @@ KINDS: dict[str, tuple[int, str]] = {
     "busy": (503, "Too much at once"),
     "disk-full": (507, "The disk is full"),
 }
+
+
+NO_ROOM = "nothing was changed; make room and try again"
+
+
+def full(fault: BaseException) -> bool:
+    """Whether it is the disk that has no room."""
+    return isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Problem(Exception):

@@ -3,75 +3,105 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import ipaddress
 import logging
 import os
 import signal
-import ssl
+import socket
 
 from aiohttp import web
 
 from manager.app import application
+from manager.logfile import LogFile
 from manager.site import Site
 from mv_iptel import ports
-from mv_iptel.config import ManagerConfig
-from mv_iptel.files import states
-from mv_iptel.http.tls import CertificateError, Policy, make_context
+from mv_iptel.config import ConfigError, Finding, ManagerConfig
+from mv_iptel.guests import Context, Guests, Limits
 from mv_iptel.strangers import wire
 
 BACKLOG = 128
-HANDSHAKE = 15.0  # seconds in which it must be done
+# `named` are those of one browser: it keeps at most six; a few more may be on their way.
+LIMITS = Limits(most=256, each=128, named=24, strangers=128, strange=32)
 
 _log = logging.getLogger("manager")
 
 
-class Context:
-    """One TLS context for all connections. A certificate that was replaced is used soon after."""
-
-    def __init__(self, config: ManagerConfig):
-        """Raises CertificateError."""
-        self.files = (config.settings.cert_file, config.settings.key_file)
-        self._state: object = states(self.files)
-        self.ssl = make_context(*self.files, Policy())
-        self.ssl.set_alpn_protocols(["http/1.1"])
-        self.ssl.sni_callback = self._hello
-
-    def _hello(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-        """A handshake begins: the next one has the certificate that lies there now, if it is good."""
-        state = states(self.files)
-        if state == self._state:
-            return
-        self._state = state
-        try:
-            make_context(*self.files, Policy())
-            self.ssl.load_cert_chain(*self.files, password="")
-        except (CertificateError, OSError, ssl.SSLError, ValueError) as error:
-            _log.error("%s; the certificate that was loaded before stays in use", error)
-
-
 async def run(config: ManagerConfig, said=print) -> None:  # type: ignore[no-untyped-def]
-    """Serve until SIGTERM or Ctrl-C. Raises OSError, CertificateError, sqlite3.Error."""
+    """Serve until SIGTERM or Ctrl-C. Raises ConfigError, OSError, CertificateError, sqlite3.Error."""
     settings = config.settings
-    context = Context(config) if settings.use_https else None
-    sock = ports.listen(settings.bind_address, settings.manager_port, BACKLOG)
-    site = Site(config)
-    site.people.first()
-    runner = web.AppRunner(
-        application(site), access_log=None, handle_signals=False, keepalive_timeout=60, shutdown_timeout=2,
-        handler_cancellation=True, logger=wire("manager.wire"), auto_decompress=False,
-    )  # fmt: skip
+    allowed(config)
+    context = Context(settings.cert_file, settings.key_file, _log.error) if settings.use_https else None
+    sock = listen(config)
     ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    try:
+    _signals(asyncio.get_running_loop(), ended)
+    with sock, LogFile(settings.log_file):
+        site = Site(config)
+        await asyncio.to_thread(site.people.first)
+        for finding in config.findings:
+            _log.warning("%s", finding)
+        runner = web.AppRunner(
+            application(site), access_log=None, handle_signals=False, keepalive_timeout=60,
+            shutdown_timeout=2, handler_cancellation=True, logger=wire("manager.wire"),
+            auto_decompress=False,
+        )  # fmt: skip
         await runner.setup()
-        await web.SockSite(runner, sock, ssl_context=context.ssl if context else None).start()
-        port = sock.getsockname()[1]
-        said(f"the manager is up: {address(config, port)}  (process {os.getpid()})")
-        await ended.wait()
-    finally:
-        await runner.cleanup()
-        await site.close()
+        assert runner.server is not None
+        site.guests = Guests(runner.server, LIMITS)
+        tasks = [asyncio.create_task(site.guests.accept(sock, context)),
+                 asyncio.create_task(site.guests.sweep())]  # fmt: skip
+        place = address(config, sock.getsockname()[1])
+        try:
+            _log.info("up: %s, process %d", place, os.getpid())
+            said(f"the manager is up: {place}  (process {os.getpid()})")
+            await ended.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            sock.close()
+            site.guests.close()
+            await runner.cleanup()
+            good = await site.close()
+            _log.info("ended" if good else "ended; long work was cut off, it is marked as interrupted")
+    if not good:
+        # Python would wait for its thread. Whatever we write to files survives a kill; so it may be one.
+        os._exit(0)
+
+
+def allowed(config: ManagerConfig) -> None:
+    """Passwords never cross a network in the clear. Raises ConfigError."""
+    settings = config.settings
+    if settings.use_https or ipaddress.ip_address(settings.bind_address).is_loopback:
+        return
+    text = (
+        f"without TLS the manager listens on this host only; set UseHTTPS=1, or BindAddress=127.0.0.1 "
+        f"instead of {settings.bind_address} and a TLS proxy before it"
+    )
+    line = config.lines.get(("Settings", "UseHTTPS"), 0)
+    file = str(config.file or config.home.manager_ini)
+    raise ConfigError((Finding(file, line, "Settings", "UseHTTPS", text),))
+
+
+def listen(config: ManagerConfig) -> socket.socket:
+    """The manager's port. Raises OSError, which says who has it."""
+    settings = config.settings
+    place, port = settings.bind_address, settings.manager_port
+    try:
+        return ports.listen(place, port, BACKLOG)
+    except OSError as fault:
+        if fault.errno == errno.EADDRINUSE:
+            pid, name = ports.holder(port, socket.SOCK_STREAM)
+            who = f"{name} (process {pid})" if pid else "another process"
+            text = f"port {port} is taken by {who}; end it, or set another ManagerPort"
+        elif isinstance(fault, PermissionError):
+            text = f"this process may not open port {port}; set a ManagerPort above 1023"
+        elif fault.errno == errno.EADDRNOTAVAIL:
+            text = f"BindAddress={place} is no address of this host"
+        else:
+            text = f"{place} port {port}: {fault.strerror or fault}"
+        raise OSError(f"{text} in {config.home.manager_ini}") from None
 
 
 def address(config: ManagerConfig, port: int = 0) -> str:
@@ -83,3 +113,12 @@ def address(config: ManagerConfig, port: int = 0) -> str:
     )
     host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{port or settings.manager_port}/"
+
+
+def _signals(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, ended.set)
+        except NotImplementedError:  # Windows
+            with contextlib.suppress(ValueError):
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from manager.audit import Audit
 from manager.bodies import Bodies
 from manager.delaying import Delays
+from manager.facts.forecasts import Forecasts
+from manager.facts.phones import Table
+from manager.incoming import Incoming
 from manager.link import Link
 from manager.operations import Operations
 from manager.people import People
@@ -16,9 +20,11 @@ from manager.sessions import Sessions
 from manager.store import Store
 from mv_iptel.config import Config, ConfigError, ManagerConfig, defaults, load
 from mv_iptel.files import states
+from mv_iptel.guests import Guests
 from mv_iptel.home import Home
 from mv_iptel.inventory.reader import Reader
 
+END = 30.0  # seconds that long work gets when the manager ends
 THREADS = 8  # for reading files and databases; long work has its own
 
 
@@ -37,12 +43,16 @@ class Site:
         self.audit = Audit(self.store)
         self.operations = Operations(self.store)
         self.bodies = Bodies()
+        self.incoming = Incoming(self.home.var / "incoming")
+        self.forecasts = Forecasts()
         self._server: Config | None = None
         self._state: object = None
         self._loading = threading.Lock()
         self.broken: tuple[str, ...] = ()  # why the ini that lies there is not the one we go by
         self._reader: Reader | None = None
+        self.phones = Table(self.config)
         self.link = Link(self.config, config.settings.server_url)
+        self.guests: Guests | None = None  # the connections, where serving.py takes them
         self.pages = Pages(self)
 
     def config(self) -> Config:
@@ -66,12 +76,16 @@ class Site:
     def inventory(self) -> Reader:
         """The server's inventory, read only."""
         path = self.config().settings.database
-        if self._reader is None or self._reader.path != str(path):
-            self._reader = Reader(path)
-        return self._reader
+        with self._loading:
+            if self._reader is None or self._reader.path != str(path):
+                self._reader = Reader(path)  # one that is still being read from closes by itself
+            return self._reader
 
-    async def close(self) -> None:
+    async def close(self, patience: float = END) -> bool:
+        """Whether all work has ended; long work that runs gets `patience` seconds for it."""
         await self.link.close()
-        self.operations.close()
-        self.threads.shutdown(wait=True, cancel_futures=True)
-        self.store.close()
+        ended = await asyncio.to_thread(self.operations.close, patience)
+        self.threads.shutdown(wait=ended, cancel_futures=True)
+        if ended:
+            self.store.close()
+        return ended

@@ -1,4 +1,4 @@
-"""What stands around every page: the server's state, and the list of long work."""
+"""What stands around every page: the server's state, the list of long work, a sign of life."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ async def _operations(call: Call) -> web.StreamResponse:
     return await call.page(template, operations=found)
 
 
+async def _health(call: Call) -> web.StreamResponse:
+    """For whoever watches the service: it answers, and its database does."""
+    await call.run(call.site.store.ask, "SELECT 1")
+    return web.Response(text="ok\n")
+
+
 ROUTES = (
+    Route("GET", "/healthz", _health, None),
     Route("GET", "/state", _state, VIEWER),
     Route("GET", "/operations", _operations, VIEWER),
 )

@@ -49,5 +49,5 @@ def test_only_the_sign_in_page_and_its_looks_are_open():
     opened = {(one.method, one.path) for one in ROUTES if one.role is None}
     assert opened == {
         ("GET", "/static/{mark}/{name}"), ("GET", "/sign-in"), ("POST", "/sign-in"),
-        ("DELETE", "/api/v1/session"),
+        ("DELETE", "/api/v1/session"), ("GET", "/healthz"),
     }  # fmt: skip
