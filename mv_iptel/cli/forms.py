@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from rich.text import Text
 
 from mv_iptel.cli.options import console
-from mv_iptel.journal import plain
+from mv_iptel.journal import TEXT_LIMIT, plain
 from mv_iptel.status.words import OPS, OUTCOMES, REASONS, size
 
 TONES = {"ok": "green", "refused": "yellow", "up": "green", "failed": "red", "off": "dim"}
@@ -117,8 +117,13 @@ def place(row: dict[str, Any]) -> str:
     return plain(row["source"]) + (f":{row['line']}" if row["line"] else "")
 
 
-def write_csv(fields: Sequence[str], rows: Iterable[dict[str, Any]], out: TextIO) -> None:
-    """CSV that a spreadsheet does not take for formulas: a phone chooses some of these texts."""
+def write_csv(
+    fields: Sequence[str], rows: Iterable[dict[str, Any]], out: TextIO, most: int = TEXT_LIMIT
+) -> None:
+    """CSV that a spreadsheet does not take for formulas: a phone chooses some of these texts.
+
+    `most`: characters of a cell.
+    """
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(fields)
     for row in rows:
@@ -126,7 +131,7 @@ def write_csv(fields: Sequence[str], rows: Iterable[dict[str, Any]], out: TextIO
         for field in fields:
             value = row[field]
             if isinstance(value, str):
-                value = plain(value)
+                value = plain(value, most)
                 if value[:1] in ("=", "+", "-", "@", "\t"):
                     value = "'" + value
             values.append(value)
