@@ -23,6 +23,8 @@ SCAN ?= 1000
 CENTRAL_KILLS ?= 50
 FIRMWARE_SIZE ?= 1073741824
 EVIDENCE ?= docs/evidence
+# Many tests wait for a time-out, so more of them run than there are cores.
+WORKERS ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
 
 # What `make test` and `make bench` drive of other people's work: PROGRAM=PACKAGE.
 CLIENTS := tftp=tftp-hpa atftp=atftp busybox=busybox curl=curl openssl=openssl sslscan=sslscan lftp=lftp ip=iproute2 \
@@ -38,7 +40,7 @@ run: $(READY) ## a scratch home served; two simulated phones boot, save and rest
 	@$(BIN)/python -m mv_iptel.demo
 
 test: $(READY) clients ## every test, with the programs of other people that are there
-	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile || { \
+	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile || { \
 	    test $$? -eq 1 || exit 1; \
 	    echo "What failed runs once more, alone. If it passes now it is unstable: look at it all the same."; \
 	    $(BIN)/python -m pytest --last-failed --last-failed-no-failures=none; }

@@ -43,14 +43,14 @@ PACKAGES = {
 # name: (what a plain `make test` does, what it counts); `make prove` passes larger ones.
 COUNTS = {
     "transfers": (100, "TFTP transfers at once"),
-    "relay": (40, "TFTP transfers through the relay that loses, doubles and reorders"),
+    "relay": (24, "TFTP transfers through the relay that loses, doubles and reorders"),
     "relay-size": (64 * 1024, "octets of each transfer through the relay"),
     "storm": (30, "phones in the storm"),
     "bad": (20_000, "bad requests"),
-    "kills": (20, "kills of the server while phones store"),
+    "kills": (12, "kills of the server while phones store"),
     "rollout": (40, "phones of a roll-out"),
     "scan": (60, "phones that a scan asks"),
-    "central-kills": (10, "kills of a centre, its branches and publications"),
+    "central-kills": (6, "kills of a centre, its branches and publications"),
     "firmware-size": (32 << 20, "octets of the firmware whose way to a branch is cut"),
 }
 
