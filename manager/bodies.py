@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from manager.problems import Problem
 from manager.routing import PATIENCE
@@ -21,8 +22,7 @@ class Bodies:
 
     async def whole(self, request: web.Request, most: int) -> bytes:
         """All of a small body. Raises Problem."""
-        if (request.content_length or 0) > most:
-            raise _too_big(most)
+        _look(request, most)
         found = bytearray()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -33,12 +33,13 @@ class Bodies:
         except TimeoutError:
             request.protocol.force_close()
             raise Problem("bad-request", f"the body did not come within {PATIENCE:g} s") from None
+        except (web.RequestPayloadError, HttpProcessingError):
+            raise _broken(request) from None
         return bytes(found)
 
     async def parts(self, request: web.Request, most: int) -> AsyncIterator[bytes]:
         """An upload, piece by piece. Raises Problem when it is too much or too slow."""
-        if (request.content_length or 0) > most:
-            raise _too_big(most)
+        _look(request, most)
         seen = mark = 0
         since = time.monotonic()
         while True:
@@ -47,6 +48,8 @@ class Bodies:
                     chunk = await request.content.read(CHUNK)
             except TimeoutError:
                 raise _slow(request) from None
+            except (web.RequestPayloadError, HttpProcessingError):
+                raise _broken(request) from None
             if not chunk:
                 if request.content_length is not None and seen != request.content_length:
                     raise Problem("bad-request", "the upload was cut off")
@@ -60,6 +63,18 @@ class Bodies:
                     raise _slow(request)
                 mark, since = seen, now
             yield chunk
+
+
+def _look(request: web.Request, most: int) -> None:
+    if (request.content_length or 0) > most:
+        raise _too_big(most)
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise Problem("bad-request", "send it as it is, without a Content-Encoding")
+
+
+def _broken(request: web.Request) -> Problem:
+    request.protocol.force_close()
+    return Problem("bad-request", "the body is not what its headers say")
 
 
 def _too_big(most: int) -> Problem:

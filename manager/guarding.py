@@ -31,6 +31,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
+    "Server": "mv-iptel",  # not which library in which version
+    # No Strict-Transport-Security: it would hold for all ports of this host, the status page's too.
 }
 SAFE = {"GET", "HEAD"}
 INTERFACES = 5.0  # seconds that this host's addresses are taken to stay the same
@@ -64,7 +66,7 @@ class Guard:
                 answer = await self._refusal(call, Problem("disk-full", NO_ROOM))
             if answer.prepared:
                 return answer
-            return dress(answer, self._site.manager.settings.use_https)
+            return dress(answer)
 
         return handler
 
@@ -106,7 +108,7 @@ class Guard:
         except Problem as other:
             problem = other
         answer = await self._refusal(call, problem)
-        return dress(answer, self._site.manager.settings.use_https)
+        return dress(answer)
 
     async def _check(self, call: Call) -> None:
         request, route = call.request, call.route
@@ -221,13 +223,10 @@ class Guard:
         return answer
 
 
-def dress(answer: web.StreamResponse, https: bool) -> web.StreamResponse:
+def dress(answer: web.StreamResponse) -> web.StreamResponse:
     """The headers that every answer has, unless its handler set its own."""
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
-    answer.headers.setdefault("Server", "mv-iptel")  # not which library in which version
-    if https:
-        answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return answer
 
 

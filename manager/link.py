@@ -14,6 +14,7 @@ from mv_iptel.cli.asking import Unreachable, base, same_home, unreachable
 from mv_iptel.config import Config
 
 TIMEOUT = 10.0  # seconds for a call
+PATIENCE = 1.0  # seconds that a page waits for the status
 DEFAULT = "http://127.0.0.1:6090/"  # ServerURL when nobody wrote another
 
 
@@ -26,7 +27,8 @@ class Link:
         self._client: aiohttp.ClientSession | None = None
         self._status: dict[str, Any] | None = None
         self._asked = float("-inf")
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None  # runs
+        self._since = 0.0  # when it began
         self.error = ""  # why there is no status; empty: there is one
 
     @property
@@ -35,17 +37,30 @@ class Link:
         return self._url or base(self._config())
 
     async def status(self, age: float = 1.0) -> dict[str, Any] | None:
-        """`status.json`, at most `age` seconds old, or None (then `error` says why). Asked once for all."""
+        """`status.json`, at most `age` seconds old, or None (then `error` says why). Asked once for all.
+
+        No page waits long for a server that is stuck: it shows that there is no answer.
+        """
         if time.monotonic() - self._asked <= age:
             return self._status
-        async with self._asking:
-            if time.monotonic() - self._asked > age:
-                try:
-                    self._status, self.error = await self.get("/status.json"), ""
-                except Problem as problem:
-                    self._status, self.error = None, problem.detail
-                self._asked = time.monotonic()
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+            self._since = time.monotonic()
+        left = self._since + PATIENCE - time.monotonic()
+        done, _ = await asyncio.wait({self._asking}, timeout=max(0.0, left))
+        if not done:
+            self._status = None
+            self.error = f"the server at {self.url} takes connections and does not answer"
         return self._status
+
+    async def _ask(self) -> None:
+        try:
+            self._status, self.error = await self.get("/status.json"), ""
+        except Problem as problem:
+            self._status, self.error = None, problem.detail
+        finally:
+            self._asked = time.monotonic()
+            self._asking = None
 
     async def get(self, path: str) -> Any:
         """Raises Problem: `unreachable`, or what the server says."""
@@ -84,6 +99,9 @@ class Link:
             raise self._silent(error) from None
 
     async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
             self._client = None
@@ -96,12 +114,14 @@ class Link:
     async def _call(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            async with self._session().request(method, self.url + path, json=body, headers=headers) as answer:
+            async with self._session().request(
+                method, self.url + path, json=body, headers=headers, allow_redirects=False
+            ) as answer:
                 same_home(self._config(), answer.headers)
                 told = await answer.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ConnectionError, ValueError, Unreachable) as error:
             raise self._silent(error) from None
-        if answer.status >= 400 and not (isinstance(told, dict) and "ok" in told):
+        if answer.status >= 300 and not (isinstance(told, dict) and "ok" in told):
             text = str(told.get("error", "")) if isinstance(told, dict) else ""
             kind = {400: "bad-request", 404: "not-found"}.get(answer.status, "conflict")
             raise Problem(kind, text or f"the server answered {answer.status}")

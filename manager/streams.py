@@ -1,58 +1,90 @@
-"""Server-sent events: one way to send them, bounded in number."""
+"""Server-sent events: one way to send them; bounded in number, and no longer than their session."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import web
 
 from manager.call import Call
-from manager.guarding import dress
+from manager.guarding import cookie_name, dress
 from manager.problems import Problem
 
 MOST = 64  # streams at once
+EACH = 4  # of one browser: it has six connections, and pages need some
 HEARTBEAT = 15.0  # seconds of silence after which a comment is sent, so that a dead browser is noticed
+PATIENCE = 30.0  # seconds in which a browser must take what was sent
 
-_open: set[Call] = set()
+_open: dict[int, str] = {}  # stream -> session
+_log = logging.getLogger("manager")
 
 
 async def stream(call: Call, events: AsyncIterator[tuple[str, Any]]) -> web.StreamResponse:
-    """Send (name, value) pairs until they end or the browser has left. Raises Problem."""
+    """Send (name, value) pairs until they end, the browser has left or is signed out. Raises Problem."""
+    session = call.session.id if call.session is not None else ""
     if len(_open) >= MOST:
         raise Problem("busy", f"{MOST} live pages are open already")
-    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    dress(answer, call.site.manager.settings.use_https)
-    _open.add(call)
-    waiting: asyncio.Task[Any] | None = None
+    if list(_open.values()).count(session) >= EACH:
+        raise Problem("busy", f"{EACH} live pages of this browser are open already; close one")
+    answer = dress(web.StreamResponse(headers={"Content-Type": "text/event-stream"}))
+    _open[id(call)] = session
     try:
         await answer.prepare(call.request)
-        waiting = asyncio.ensure_future(anext(events, None))
-        while True:
-            done, _ = await asyncio.wait({waiting}, timeout=HEARTBEAT)
-            if not done:
-                await answer.write(b": still here\n\n")
-                continue
-            got = waiting.result()
-            if got is None:
-                await answer.write(b"event: end\ndata: {}\n\n")
-                return answer
-            name, value = got
-            data = json.dumps(value, ensure_ascii=True, default=str)
-            await answer.write(f"event: {name}\ndata: {data}\n\n".encode("ascii"))
-            waiting = asyncio.ensure_future(anext(events, None))
-    except (ConnectionError, Problem):
-        return answer
+        await _send(call, answer, events)
+    except (ConnectionError, TimeoutError, Problem):
+        call.request.protocol.force_close()
+    except Exception:
+        _log.exception("a stream failed at %s", call.request.path)
+        call.request.protocol.force_close()
     finally:
-        _open.discard(call)
-        if waiting is not None and not waiting.done():
-            waiting.cancel()
-            with contextlib.suppress(BaseException):
-                await waiting
+        del _open[id(call)]
         close = getattr(events, "aclose", None)
         if close is not None:
             with contextlib.suppress(Exception):
                 await close()
+    return answer
+
+
+async def _send(call: Call, answer: web.StreamResponse, events: AsyncIterator[tuple[str, Any]]) -> None:
+    loop = asyncio.get_running_loop()
+    looked = loop.time()
+    waiting: asyncio.Task[Any] = asyncio.ensure_future(anext(events, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait({waiting}, timeout=HEARTBEAT)
+            if loop.time() - looked >= HEARTBEAT:
+                looked = loop.time()
+                if not await _allowed(call):
+                    return
+            if not done:
+                await _write(answer, b": still here\n\n")
+                continue
+            got = waiting.result()
+            if got is None:
+                await _write(answer, b"event: end\ndata: {}\n\n")
+                return
+            name, value = got
+            data = json.dumps(value, ensure_ascii=True, default=str)
+            await _write(answer, f"event: {name}\ndata: {data}\n\n".encode("ascii", "backslashreplace"))
+            waiting = asyncio.ensure_future(anext(events, None))
+    finally:
+        waiting.cancel()
+        with contextlib.suppress(BaseException):
+            await waiting
+
+
+async def _write(answer: web.StreamResponse, data: bytes) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await answer.write(data)
+
+
+async def _allowed(call: Call) -> bool:
+    """Whether the session still is one, and its user may still see this."""
+    token = call.request.cookies.get(cookie_name(call.site), "")
+    session = await call.run(call.site.sessions.of, token, False)
+    return session is not None and (call.route.role is None or session.user.role >= call.route.role)
