@@ -239,7 +239,8 @@ def host_of(header: str) -> str:
     """The name or address of a Host header, without port and brackets, in small letters."""
     text = header.strip().lower()
     if text.startswith("["):
-        return text[1:].partition("]")[0]
+        host, _, rest = text[1:].partition("]")
+        return host if not rest or rest.startswith(":") else ""
     return text.rpartition(":")[0] if text.count(":") == 1 else text
 
 
