@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import web
 
@@ -30,9 +32,19 @@ def application(site: Site) -> web.Application:
     guard = Guard(site)
     # The limit is not aiohttp's: each route has its own (bodies.py).
     app = web.Application(middlewares=[guard.outer], client_max_size=0)
+    app.cleanup_ctx.append(lambda _: _beside(site))
     for route in routes():
         handler = guard.wrap(route)
         app.router.add_route(route.method, route.path, handler)
         if route.method == "GET" and not route.path.startswith("/api/"):
             app.router.add_route("HEAD", route.path, handler)
     return app
+
+
+async def _beside(site: Site) -> AsyncIterator[None]:
+    """What goes on while the manager runs, whether anybody asks or not."""
+    following = asyncio.create_task(site.pulse.follow(site))
+    yield
+    following.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await following

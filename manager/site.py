@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from manager.audit import Audit
 from manager.bodies import Bodies
 from manager.delaying import Delays
+from manager.facts.overview import Inquiry
+from manager.facts.pulse import Pulse
 from manager.facts.forecasts import Forecasts
 from manager.facts.phones import Table
 from manager.incoming import Incoming
@@ -53,6 +55,8 @@ class Site:
         self.phones = Table(self.config)
         self.link = Link(self.config, config.settings.server_url)
         self.guests: Guests | None = None  # the connections, where serving.py takes them
+        self.pulse = Pulse()  # the last minutes, for the Overview's chart
+        self.inquiry = Inquiry(lambda: self.inventory)
         self.pages = Pages(self)
 
     def config(self) -> Config:

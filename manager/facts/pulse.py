@@ -167,8 +167,8 @@ def charts(points: Sequence[Point]) -> list[Chart]:
         _chart("now", "Transfers at once", [one.now for one in points], _whole, _decimal, minutes),
         _chart(
             "refused",
-            "Refused a minute",
-            [_times(one.refused, 60) for one in points],
+            "Refused in a minute",
+            _minute(points),
             _whole,
             _decimal,
             minutes,
@@ -221,8 +221,15 @@ def _drawn(values: Sequence[float | None], top: float) -> tuple[str, str]:
     return "".join(line), "".join(area)
 
 
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
+def _minute(points: Sequence[Point]) -> list[float | None]:
+    """Refusals of the minute that ended with each point: by steps they would only jump."""
+    wide = round(60 / STEP)
+    return [
+        None
+        if one.refused is None
+        else sum((each.refused or 0) * STEP for each in points[max(0, at - wide + 1) : at + 1])
+        for at, one in enumerate(points)
+    ]
 
 
 def _rate(value: float) -> str:
