@@ -95,6 +95,13 @@ def test_restore(shelf, place):
     assert (told.op, told.how, told.address) == ("restore", "restore", "192.0.2.9")
 
 
+def test_members_of_a_month(shelf):
+    (month,) = (one for one in versions.archive_of(shelf.config).iterdir())
+    (month / "1234_4620data.txt.gz").write_bytes(b"no member")
+    assert versions.members_in(month) == {NAME: 1}
+    assert versions.members_in(month.parent) == {}
+
+
 def test_restore_of_what_is_there(shelf):
     assert versions.restore(shelf.config, NAME, "current", now=lambda: shelf.time).same
     with pytest.raises(LookupError):

@@ -20,7 +20,6 @@ def shelf(tmp_path):
         one.put(b"one")
         one.put(b"two")
         one.put(b"three", "5_96xxdata.txt")
-        (tmp_path / "MV_Manager" / "data").mkdir(parents=True)
         exports.folder_of(one.config.home).parent.mkdir(parents=True, exist_ok=True)
         yield one
 

@@ -18,7 +18,7 @@ PHONE = Origin("192.0.2.17", "00040d112233", "4621SW", "ftp", "snmp")
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory):
-    """1234 has a version in the archive and one beside it; 99's was deleted; 20001 has two kinds of phones."""
+    """1234 has versions beside it and in the archive; 99's was deleted; 20001 has two kinds."""
     with Shelf(tmp_path_factory.mktemp("shelf"), start=START - 30 * DAY) as one:
         one.put(b"one" * 1000, origin=PHONE)
         one.put(b"two", later=30 * DAY, origin=PHONE)
@@ -126,7 +126,7 @@ def test_what_has_not_changed_is_not_read_again(tmp_path):
 
 
 def test_a_large_store_keeps_nobody_waiting(tmp_path):
-    """What took long once is read aside, and what was known is shown meanwhile: not more often than needed."""
+    """What took long once is read aside, and what was known is shown meanwhile."""
     with Shelf(tmp_path) as shelf:
         shelf.put(b"1")
         clock = [os.stat(shelf.folder).st_mtime + BLURRED + 1]
