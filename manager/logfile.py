@@ -33,6 +33,7 @@ class LogFile:
         # Faults are for whoever looks at the service's own output too.
         self._screen = logging.StreamHandler(sys.stderr)
         self._screen.setLevel(logging.WARNING)
+        self._screen.setFormatter(_Line())
         self._handlers = (self._queued, self._screen)
 
     def __enter__(self) -> LogFile:

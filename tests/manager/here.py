@@ -17,6 +17,7 @@ from mv_iptel.config import load_manager
 from mv_iptel.config.editing import changed
 from mv_iptel.home import Home
 from mv_iptel.init import create
+from mv_iptel.strangers import wire
 from tests.clients.manager import Person
 
 PASSWORD = "a password of a test"
@@ -40,7 +41,9 @@ class Here:
 
     async def _start(self) -> None:
         self.site = Site(load_manager(self.home))
-        self._runner = web.AppRunner(application(self.site), access_log=None, auto_decompress=False)
+        self._runner = web.AppRunner(
+            application(self.site), access_log=None, auto_decompress=False, logger=wire("manager.wire")
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
