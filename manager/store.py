@@ -39,6 +39,11 @@ CREATE TABLE IF NOT EXISTS audit (
 );
 CREATE INDEX IF NOT EXISTS audit_who ON audit (who, id);
 
+CREATE TABLE IF NOT EXISTS ignored (
+    key TEXT PRIMARY KEY,              -- an address or a MAC that the inbox of unknown devices leaves out
+    who TEXT NOT NULL, time REAL NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS operations (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL,
     state TEXT NOT NULL, begun REAL NOT NULL, ended REAL NOT NULL, told TEXT NOT NULL

@@ -65,13 +65,11 @@ class Orders:
 
     def of(self, phone: Phone, model: str = "", group: str = "") -> Order:
         """The order for a phone: `model` is as it says it itself (9640D01A), `group` empty if unknown."""
-        handset = handset_of(phone._replace(mac="", group=group or "0"))
+        handset = _handset(phone, model, group)
         if handset is None:
             return Order(
                 why=f"nobody knows a model {phone.model}" if phone.model else "its model is not known"
             )
-        if "MODEL" in handset.family.variables and model and model != handset.model:
-            handset = replace(handset, facts=(("MODEL", model),))
         seen = self._play(handset, phone.mac)
         order = self._order(seen)
         if group:
@@ -83,6 +81,14 @@ class Orders:
                 if other.software.casefold() != order.software.casefold():
                     others.append((one, other.software))
         return order._replace(groups=tuple(others))
+
+    def by_mac(self, phone: Phone, model: str = "", group: str = "") -> Callable[[str], bool]:
+        """Tells which MACs scripts treat otherwise than others of this kind, so that `of` is asked for each."""
+        handset = _handset(phone, model, group)
+        if handset is None:
+            return lambda mac: False
+        self._play(handset, "")
+        return self._played[anyone(handset)][1]
 
     def _play(self, handset: Handset, mac: str) -> Effects:
         key = anyone(handset)
@@ -158,6 +164,14 @@ def is_same(told: str, ordered: str) -> bool | None:
 
 def _numbers(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"[0-9]+", version)]
+
+
+def _handset(phone: Phone, model: str, group: str) -> Handset | None:
+    """Any phone of this kind, as it can be played; None if nobody knows its model."""
+    handset = handset_of(phone._replace(mac="", group=group or "0"))
+    if handset and "MODEL" in handset.family.variables and model and model != handset.model:
+        return replace(handset, facts=(("MODEL", model),))
+    return handset
 
 
 def _orders(asked: Asked, software: str) -> bool:

@@ -6,7 +6,8 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from mv_iptel.addresses import address_of, mac_of
@@ -20,6 +21,8 @@ SORTS = {
     "refused": "refused DESC",
 }  # fmt: skip
 LOOKED_AT = 20_000  # rows of one address that a time line goes back at most
+
+_Wanted = Callable[[dict[str, Any]], bool]
 
 
 class Reader:
@@ -102,22 +105,26 @@ class Reader:
                 "ORDER BY last_seen DESC LIMIT 100", identity),
         }  # fmt: skip
 
-    def timeline(self, who: str, limit: int = 100) -> list[dict[str, Any]]:
+    def timeline(
+        self, who: str, limit: int = 100, before: int = 0, chosen: _Wanted | None = None
+    ) -> list[dict[str, Any]]:
         """What a phone (or an address that is none) did over all protocols, oldest first.
 
         A row without a MAC belongs to the phone that its address turned out to be within 15 minutes,
-        unless two phones were seen there.
+        unless two phones were seen there. With `before` only rows with lower numbers count, with `chosen`
+        only those that it wants.
         """
+        wanted = _wanted(before, chosen)
         row = self._find(who)
         if row is None:
-            return self._of_address(who, limit)
+            return self._of_address(who, limit, wanted)
         if not row["mac"]:
-            return self._of_address(row["key"], limit, nameless=True)
+            return self._of_address(row["key"], limit, wanted, nameless=True)
         mac = row["mac"]
         found: list[dict[str, Any]] = []
         places = "SELECT address FROM addresses WHERE phone = ? ORDER BY last_seen DESC LIMIT 50"
         for place in self._ask(places, row["id"]):
-            found += self._attributed(place["address"], mac, limit)
+            found += self._attributed(place["address"], mac, limit, wanted)
         found.sort(key=lambda one: one["id"])
         return found[-limit:]
 
@@ -191,6 +198,18 @@ class Reader:
                          "GROUP BY file", since)  # fmt: skip
         return {row["file"]: row["last"] for row in rows}
 
+    def askers(self, file: str, since: float, limit: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Who got the file of this whole path: how many phones, how many `since`, when last; the last ones."""
+        counted = self._ask(
+            "SELECT count(DISTINCT phone) AS phones, max(last_seen) AS last, "
+            "count(DISTINCT CASE WHEN last_seen > ? THEN phone END) AS lately FROM files WHERE file = ?",
+            since, file)  # fmt: skip
+        rows = self._ask(
+            "SELECT phones.mac, phones.address, phones.ext, phones.model, files.proto, files.last_seen, "
+            "files.count FROM files JOIN phones ON phones.id = files.phone WHERE files.file = ? "
+            "ORDER BY files.last_seen DESC LIMIT ?", file, limit)  # fmt: skip
+        return (counted[0] if counted else {"phones": 0, "last": 0.0, "lately": 0}), rows
+
     def recent(self, now: float) -> list[dict[str, Any]]:
         """What each address showed within 15 minutes before `now`, oldest first.
 
@@ -229,14 +248,16 @@ class Reader:
         rows = self._ask(newest, who)
         return rows[0] if rows else None
 
-    def _of_address(self, address: str, limit: int, nameless: bool = False) -> list[dict[str, Any]]:
+    def _of_address(
+        self, address: str, limit: int, wanted: _Wanted, nameless: bool = False
+    ) -> list[dict[str, Any]]:
         address = address_of(address) or address
         only = "AND mac = ''" if nameless else ""
-        rows = self._ask(f"SELECT * FROM requests WHERE peer = ? {only} ORDER BY id DESC LIMIT ?",  # noqa: S608
-                         address, limit)  # fmt: skip
-        return rows[::-1]
+        backwards = f"SELECT * FROM requests WHERE peer = ? {only} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        rows = self._each(backwards, address, LOOKED_AT)
+        return list(islice((row for row in rows if wanted(row)), limit))[::-1]
 
-    def _attributed(self, address: str, mac: str, limit: int) -> list[dict[str, Any]]:
+    def _attributed(self, address: str, mac: str, limit: int, wanted: _Wanted) -> list[dict[str, Any]]:
         """The rows of an address that are this phone's, newest first."""
         found: list[dict[str, Any]] = []
         next_mac, next_time = "", 0.0  # the identified row that follows in time
@@ -248,10 +269,11 @@ class Reader:
                     twins_until = row["time"] - LATE_SECONDS
                     found = [one for one in found if one["mac"] or one["time"] > next_time + LATE_SECONDS]
                 next_mac, next_time = row["mac"], row["time"]
-                if row["mac"] == mac:
+                if row["mac"] == mac and wanted(row):
                     found.append(row)
             elif (
                 next_mac == mac
+                and wanted(row)
                 and next_time - row["last"] <= LATE_SECONDS
                 and not (twins_until and row["time"] > twins_until)
             ):
@@ -294,6 +316,11 @@ class Reader:
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
             self._database = None
+
+
+def _wanted(before: int, chosen: _Wanted | None) -> _Wanted:
+    """Whether a row of a time line is to be told."""
+    return lambda row: (not before or row["id"] < before) and (chosen is None or chosen(row))
 
 
 def _is_absent(fault: sqlite3.Error) -> bool:

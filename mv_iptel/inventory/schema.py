@@ -90,7 +90,7 @@ class Unusable(Exception):
 def connect(path: str, write: bool = False) -> sqlite3.Connection:
     """Open the database. Readers open it read-write, because WAL needs that, but may not change it."""
     database = sqlite3.connect(
-        f"file:{_quoted(path)}?mode={'rwc' if write else 'rw'}",
+        f"file:{quoted(path)}?mode={'rwc' if write else 'rw'}",
         uri=True, timeout=1.0, isolation_level=None, check_same_thread=False,
     )  # fmt: skip
     database.row_factory = sqlite3.Row
@@ -163,5 +163,5 @@ def set_aside(path: str, now: float) -> str:
     return target
 
 
-def _quoted(path: str) -> str:
+def quoted(path: str) -> str:
     return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")

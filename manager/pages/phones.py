@@ -1,0 +1,368 @@
+"""The phones: the list, each phone's pages, and the inbox of unknown devices."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from manager.call import Call
+from manager.facts import boots, strangers
+from manager.facts.phones import SEEN, SORTS, Choice
+from manager.facts.verdicts import STATES
+from manager.problems import Problem
+from manager.routing import VIEWER, Route
+from mv_iptel.addresses import address_of, mac_of
+from mv_iptel.cli.leads import Leads, words
+from mv_iptel.config import Config
+from mv_iptel.firmware import advisories
+from mv_iptel.phones.whom import handset_of, phones_of
+from mv_iptel.rollout import plans
+from mv_iptel.status.words import OPS, OUTCOMES, REASONS, SOURCES, mac
+from mv_iptel.userdata import names, versions
+
+ROWS = 50  # of a time line
+SETTINGS = 100  # on one page
+LINES = 300  # of a trace
+PROTOCOLS = ("tftp", "http", "https", "ftp", "ftps")
+FATES = {
+    plans.REACHED: "has the new script",
+    plans.LOADED: "loaded the new firmware",
+    plans.RUNS: "runs it",
+    plans.FAILED: "failed",
+    plans.LOOPS: "in a boot loop",
+}
+LABELS = {
+    "mac": "MAC",
+    "ext": "Extension",
+    "model": "Model",
+    "version": "Version",
+    "group": "GROUP",
+    "serial": "Serial number",
+    "boot": "Boot file",
+}
+TONES = {"compliant": "good", "pending": "warn", "stuck": "bad", "unknown": ""}
+
+
+def choice_of(call: Call) -> Choice:
+    """Which phones the query wants. Raises Problem."""
+    sorts = {*SORTS, *(f"-{one}" for one in SORTS)}
+    return Choice(
+        call.query.get("q", "")[:100].strip(),
+        call.query.get("model", "")[:80],
+        call.query.get("version", "")[:80],
+        call.choice("state", {"", *STATES}, ""),
+        call.choice("seen", {"", *SEEN, *(f"-{one}" for one in SEEN)}, ""),
+        call.query.get("refused", "") in ("1", "true", "on"),
+        call.choice("new", {"", *SEEN}, ""),
+        call.choice("sort", sorts, "-seen"),
+        call.number("page", 1, 1, 1_000_000),
+    )
+
+
+def query_of(choice: Choice, **other: Any) -> str:
+    """The query that means this choice, without the page."""
+    told = {**choice._asdict(), "page": 1, **other}
+    plain = {"sort": "-seen", "page": 1}
+    return urlencode(
+        {
+            key: 1 if value is True else value
+            for key, value in told.items()
+            if value and plain.get(key) != value
+        }
+    )
+
+
+async def _list(call: Call) -> web.StreamResponse:
+    choice = choice_of(call)
+    table = call.site.phones
+
+    def read() -> dict[str, Any]:
+        return {"listed": table.list(choice), "models": table.models(), "states": table.states()}
+
+    values = await call.run(read)
+
+    def sorted_by(column: str) -> dict[str, str]:
+        """A head's link, and how the table is sorted by it now."""
+        now = choice.sort.removeprefix("-") == column
+        usual = f"-{column}" if column in ("seen", "boot", "refused", "first") else column
+        other = column if choice.sort.startswith("-") else f"-{column}"
+        how = ("descending" if choice.sort.startswith("-") else "ascending") if now else ""
+        return {"link": f"/phones?{query_of(choice, sort=other if now else usual)}", "how": how}
+
+    query = query_of(choice)
+    values |= {
+        "choice": choice,
+        "link": f"/phones?{query}" if query else "/phones",
+        "sorted_by": sorted_by,
+        "tones": TONES,
+        "judged": table.judged,
+        "seen": SEEN,
+        "filtered": bool(query_of(choice, sort="")),
+    }
+    return await call.page("phones/_rows.html" if call.htmx else "phones/list.html", **values)
+
+
+class Known:
+    """What the phone's pages share: the phone (None for an address that is none), and how it is called."""
+
+    def __init__(self, config: Config, who: str, phone: dict[str, Any] | None):
+        self.config, self.phone = config, phone
+        self.key = phone["key"] if phone else who
+        self.name = (mac(phone["mac"]) or phone["address"]) if phone else who
+
+    @property
+    def path(self) -> str:
+        from manager.rendering import part
+
+        return f"/phones/{part(self.key)}"
+
+
+async def found(call: Call) -> Known:
+    """The phone of the path: by MAC, address or extension. Raises Problem."""
+    who = call.path["key"].strip()[:100]
+    phone = await call.run(call.site.inventory.phone, who)
+    if phone is None and not address_of(who):
+        raise Problem("not-found", "no such phone was seen; the list of phones has a search of its own")
+    return Known(call.site.config(), address_of(who) or who, phone)
+
+
+async def _phone(call: Call) -> web.StreamResponse:
+    known = await found(call)
+    if known.phone is not None and call.path["key"] != known.key:
+        return call.go(known.path)
+    phone = known.phone
+
+    def read() -> dict[str, Any]:
+        config, reader = known.config, call.site.inventory
+        peers = [one["address"] for one in phone["addresses"]] if phone else [known.key]
+        values: dict[str, Any] = {
+            "notices": reader.notices(5, peers),
+            "recent": reader.timeline(known.key, 8)[::-1],
+        }
+        if phone is None:
+            one = [
+                each
+                for each in strangers.strangers(config, strangers.ignored(call.site.store), time.time())
+                if each.address == known.key
+            ]
+            return {**values, "stranger": one[0] if one else None, "lists": strangers.lists(config)}
+        met = plans.met_at(config.home, phone["key"])
+        return {
+            **values,
+            "verdict": call.site.phones.verdict(phone),
+            "kept": kept(config, phone["ext"]),
+            "met": {
+                "release": met[0].release,
+                "state": met[0].state,
+                "stage": met[1].stage + 1,
+                "fate": FATES.get(met[1].fate, met[1].fate),
+                "detail": met[1].detail,
+            }
+            if met
+            else None,
+            "advisories": warnings(config, phone),
+        }
+
+    values = await call.run(read)
+    template = "phones/phone.html" if phone else "phones/stranger.html"
+    return await call.page(template, known=known, phone=phone, tab="", **values, **_WORDS)
+
+
+def kept(config: Config, ext: str) -> list[dict[str, Any]]:
+    """The names of user data that are kept for an extension, how big each is and since when."""
+    if not re.fullmatch(r"[0-9]{1,20}", ext):
+        return []
+    found = []
+    for cls in ("4610", "4620", "96xx", "16xx", "9610"):
+        for sip in (False, True):
+            name = names.Kept(ext, cls, sip).file
+            held = versions.of(config, name)
+            if held:
+                current = next((one for one in held if one.id == versions.CURRENT), None)
+                older = sum(one.id != versions.CURRENT for one in held)
+                found.append(
+                    {
+                        "file": name,
+                        "size": current.size if current else None,
+                        "older": older,
+                        "time": max(one.time for one in held),
+                    }
+                )
+    return found
+
+
+def warnings(config: Config, phone: dict[str, Any]) -> tuple[advisories.Advisory, ...]:
+    """What is known against what the phone runs."""
+    (told,) = phones_of([phone], {})
+    handset = handset_of(told)
+    family = handset.family.name if handset else ""
+    return advisories.concerning(advisories.known(config)[0], family, told.model, phone["runs"])
+
+
+async def _timeline(call: Call) -> web.StreamResponse:
+    known = await found(call)
+    proto = call.choice("proto", {"", *PROTOCOLS}, "")
+    outcome = call.choice("outcome", {"", *OUTCOMES}, "")
+    before = call.number("before", 0, 0, 1 << 62)
+    rows = await call.run(timeline, call, known, proto, outcome, before, ROWS + 1)
+    values = {
+        "rows": rows[:ROWS],
+        "more": len(rows) > ROWS,
+        "proto": proto,
+        "outcome": outcome,
+        "before": before,
+        "protocols": PROTOCOLS,
+    }
+    template = "phones/_timeline.html" if call.htmx else "phones/timeline.html"
+    return await call.page(template, known=known, phone=known.phone, tab="timeline", **values, **_WORDS)
+
+
+def timeline(
+    call: Call, known: Known, proto: str, outcome: str, before: int, most: int
+) -> list[dict[str, Any]]:
+    """A phone's requests, the newest first, each with the path of what it got."""
+
+    def chosen(row: dict[str, Any]) -> bool:
+        return (not proto or row["proto"] == proto) and (not outcome or row["outcome"] == outcome)
+
+    return call.site.inventory.timeline(known.key, most, before, chosen)[::-1]
+
+
+async def _refused(call: Call) -> web.StreamResponse:
+    known = await found(call)
+    refusals = await call.run(refusals_of, call, known)
+    return await call.page(
+        "phones/refused.html", known=known, phone=known.phone, tab="refused", refusals=refusals, **_WORDS
+    )
+
+
+def refusals_of(call: Call, known: Known) -> list[dict[str, Any]]:
+    """What the phone was refused lately: each name and reason once, with the line that sent it there."""
+    rows = timeline(call, known, "", "refused", 0, 300)
+    leads = Leads(known.config)
+    together: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in rows:
+        key = row["name"], row["reason"], row["proto"]
+        one = together.get(key)
+        if one is None:
+            if len(together) >= 40:
+                continue
+            one = together[key] = {**row, "times": 0, "sent_by": ""}
+            if row["reason"] == "no-file" and row["op"] == "read":
+                lead = leads.line(row["name"], known.phone)
+                one["sent_by"] = words(lead) if lead else ""
+        one["times"] += row["count"]
+    return list(together.values())
+
+
+async def _boot(call: Call) -> web.StreamResponse:
+    known, asked = await found(call), asked_of(call)
+    if known.phone is None:
+        return call.go(known.path)
+    played = await call.run(play, known, asked)
+    everything = call.query.get("lines", "") == "all"
+    trace = boots.lines(played.trace, everything)
+    values = {
+        "play": played,
+        "asked": asked,
+        "trace": trace[:LINES],
+        "more": max(0, len(trace) - LINES),
+        "everything": everything,
+    }
+    return await call.page("phones/boot.html", known=known, phone=known.phone, tab="boot", **values, **_WORDS)
+
+
+def asked_of(call: Call) -> boots.Asked:
+    """What is to be played. Raises Problem."""
+    group = call.query.get("group", "")
+    if group and not re.fullmatch(r"[0-9]{1,3}", group):
+        raise Problem("bad-request", "group: a number from 0 to 999")
+    protocol = call.choice("protocol", {"", "tftp", "http", "https"}, "")
+    return boots.Asked(group, protocol, call.query.get("fresh", "") in ("1", "true", "on"))
+
+
+def play(known: Known, asked: boots.Asked) -> boots.Play:
+    """The boot, or why it cannot be played."""
+    assert known.phone is not None
+    try:
+        return boots.play(known.config, known.phone, asked)
+    except (OSError, sqlite3.Error) as error:
+        return boots.Play(f"it cannot be played: {getattr(error, 'strerror', '') or error}")
+
+
+async def _settings(call: Call) -> web.StreamResponse:
+    known, asked = await found(call), asked_of(call)
+    if known.phone is None:
+        return call.go(known.path)
+    played = await call.run(play, known, asked)
+    rows = boots.settings(played.effects) if played.effects else []
+    wanted = call.query.get("name", "")[:60].strip().upper()
+    shown = [row for row in rows if wanted in row.name.upper() or wanted in row.value.upper()]
+    pages = max(1, -(-len(shown) // SETTINGS))
+    page = min(call.number("page", 1, 1), pages)
+    query = urlencode(
+        {
+            key: value
+            for key, value in (("name", wanted), ("group", asked.group), ("protocol", asked.protocol))
+            if value
+        }
+    )
+    values = {
+        "play": played,
+        "asked": asked,
+        "settings": shown[(page - 1) * SETTINGS : page * SETTINGS],
+        "wanted": wanted,
+        "total": len(shown),
+        "page": page,
+        "pages": pages,
+        "link": f"{known.path}/settings{'?' if query else ''}{query}",
+    }
+    template = "phones/_settings.html" if call.htmx else "phones/settings.html"
+    return await call.page(template, known=known, phone=known.phone, tab="settings", **values, **_WORDS)
+
+
+async def _unknown(call: Call) -> web.StreamResponse:
+    everything = call.query.get("show", "") == "ignored"
+    now = time.time()
+
+    def read() -> dict[str, Any]:
+        site, config = call.site, call.site.config()
+        hidden = strangers.ignored(site.store)
+        every = strangers.strangers(config, hidden, now)
+        new = site.phones.list(Choice(new="7d", sort="-first"), 100)
+        return {
+            "strangers": [one for one in every if one.ignored == everything][:100],
+            "new": [row for row in new.rows if (row["key"] in hidden) == everything],
+            "hidden": sum(one.ignored for one in every) + sum(row["key"] in hidden for row in new.rows),
+            "lists": strangers.lists(config),
+        }
+
+    values = await call.run(read)
+    template = "phones/_unknown.html" if call.htmx else "phones/unknown.html"
+    return await call.page(template, everything=everything, **values, **_WORDS)
+
+
+_WORDS: dict[str, Any] = {
+    "reasons": REASONS,
+    "outcomes": OUTCOMES,
+    "sources": SOURCES,
+    "ops": OPS,
+    "labels": LABELS,
+    "tones": TONES,
+    "mac_of": mac_of,
+}
+
+ROUTES = (
+    Route("GET", "/phones", _list, VIEWER),
+    Route("GET", "/phones/unknown", _unknown, VIEWER),
+    Route("GET", "/phones/{key}", _phone, VIEWER),
+    Route("GET", "/phones/{key}/timeline", _timeline, VIEWER),
+    Route("GET", "/phones/{key}/refused", _refused, VIEWER),
+    Route("GET", "/phones/{key}/boot", _boot, VIEWER),
+    Route("GET", "/phones/{key}/settings", _settings, VIEWER),
+)
