@@ -9,6 +9,7 @@ import sys
 import click
 
 from manager import serving
+from manager.cli_users import user
 from mv_iptel import __version__
 from mv_iptel.cli.options import NEGATIVE, USAGE, end
 from mv_iptel.config import ConfigError, load_manager
@@ -30,6 +31,7 @@ def group(context: click.Context, home: str | None) -> None:
     \b
     mv-manager                         # until Ctrl-C or SIGTERM
     mv-manager user list
+    mv-manager user add anna --role operator
 
     The first user and his password stand in initial-passwords.txt of the home.
     Exit codes: 0 done, 1 it could not be done, 2 usage or configuration.
@@ -37,6 +39,9 @@ def group(context: click.Context, home: str | None) -> None:
     context.obj = Home.find(home)
     if context.invoked_subcommand is None:
         run(context.obj)
+
+
+group.add_command(user)
 
 
 def run(home: Home) -> None:

@@ -253,7 +253,7 @@ def poor(password: str, name: str) -> str:
     small = password.lower()
     if small in COMMON or len(set(small)) < 4 or (small.isdigit() and len(small) < 16):
         return "this one is guessed first; choose another"
-    if name.lower() in small and len(small) - len(name) < 6:
+    if name.lower() in small and len(small) - len(name) < 8:
         return "it is little more than your name; choose another"
     return ""
 

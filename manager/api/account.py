@@ -37,8 +37,7 @@ async def _password(call: Call) -> web.StreamResponse:
     if isinstance(done, No):
         raise Problem(done.kind, done.text)
     await call.audit("password", user.name, after="all other sessions ended")
-    if await call.run(site.people.lies_there, user.name):
-        await call.run(site.people.clear, user.name)
+    await call.run(site.people.clear, user.name)
     # A new session for this browser: what somebody may have read of the old one is worth nothing.
     token = await call.run(site.sessions.open, done, call.peer, call.request.headers.get("User-Agent", ""))
     answer = call.nothing()

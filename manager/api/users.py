@@ -66,6 +66,7 @@ async def _reset(call: Call) -> web.StreamResponse:
     password = made_up()
     async with call.site.delays.turn(f"users of {call.user.name}", f"users of {call.user.name}"):  # type: ignore[union-attr]
         user = _done(await call.run(call.site.people.passwd, old.name, password, True, old.etag))
+    await call.run(call.site.people.clear, user.name)
     await call.audit(
         "password-reset", user.name, after="all sessions ended; the next sign-in asks for a new one"
     )
@@ -77,6 +78,7 @@ async def _remove(call: Call) -> web.StreamResponse:
     _not_oneself(call, old)
     call.match(old.etag)
     _done(await call.run(call.site.people.remove, old.name, old.etag))
+    await call.run(call.site.people.clear, old.name)
     await call.audit("user-removed", old.name, before=_words(old))
     return call.nothing()
 
