@@ -63,6 +63,8 @@ class Pages:
     async def _frame(self, call: Call) -> dict[str, Any]:
         site = self._site
         signed = call.user is not None and not call.user.fresh
+        if signed:
+            await call.run(site.config)  # what is wrong with it shows on every page
         status = await site.link.status(5.0) if signed else None
         menu = [
             {"path": path, "word": word, "here": _is_here(call.request.path, path)} for path, word in MENU
