@@ -15,7 +15,7 @@ from mv_iptel.firmware.scanning import MOST
 from mv_iptel.snmp.sweep import RATE
 
 ROWS = 50
-COLUMNS = (("worst", "State"), ("address", "Address"), ("mac", "MAC"), ("ext", "Extension"),
+COLUMNS = (("worst", "State"), ("address", "Address"), ("mac", "MAC"), ("ext", "Ext."),
            ("model", "Model"), ("runs", "Runs"), ("ordered", "Ordered"))  # fmt: skip
 
 
