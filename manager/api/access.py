@@ -228,7 +228,8 @@ def _looked_at(call: Call, kind: lists.Kind, text: str) -> dict[str, Any]:
 def _row(found: lists.State) -> dict[str, Any]:
     return {
         "list": found.kind.key, "governs": found.kind.governs, "file": str(found.path),
-        "exists": found.exists, "error": found.error, "entries": len(found.entries), "also": list(found.also), "etag": found.etag,
+        "exists": found.exists, "error": found.error, "entries": len(found.entries),
+        "also": list(found.also), "etag": found.etag,
         "problems": [one._asdict() for one in found.problems[: access.SHOWN]],
     }  # fmt: skip
 

@@ -47,9 +47,14 @@ def test_what_stands_in_a_list_and_in_a_question_is_text(here, operator):
     place(here, "http").write_text(f"10.1 # {HOSTILE}</textarea>\n")
     lists.save(here.site.config(), "http", lambda etag: None, lambda text: text + f"# {HOSTILE}\n")
     copy = operator.get("/api/v1/access/lists/http/history").json["items"][-1]["id"]
-    for path in ("/access", "/access/lists/http", "/access/lists/banned",
-                 f"/access/lists/http?copy={copy}",
-                 "/access?address=10.1.2.3&name=%3Cscript%3Ealert(1)%3C/script%3E&protocol=http"):  # fmt: skip
+    ask = "/access?address=10.1.2.3&name=%3Cscript%3Ealert(1)%3C/script%3E&protocol=http"
+    for path in (
+        "/access",
+        "/access/lists/http",
+        "/access/lists/banned",
+        f"/access/lists/http?copy={copy}",
+        ask,
+    ):
         page = operator.get(path)
         assert page.status == 200 and HOSTILE not in page.text and "&lt;script&gt;" in page.text, path
     assert "Put it back" in operator.get(f"/access/lists/http?copy={copy}").text
