@@ -9,14 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from manager.audit import Audit
 from manager.bodies import Bodies
 from manager.delaying import Delays
-from manager.facts.overview import Inquiry
-from manager.facts.pulse import Pulse
 from manager.facts.forecasts import Forecasts
+from manager.facts.lint import Judge
+from manager.facts.overview import Inquiry
 from manager.facts.phones import Table
+from manager.facts.pulse import Pulse
 from manager.incoming import Incoming
 from manager.link import Link
 from manager.operations import Operations
 from manager.people import People
+from manager.relaying import Relay
 from manager.rendering import Pages
 from manager.sessions import Sessions
 from manager.store import Store
@@ -53,7 +55,10 @@ class Site:
         self.broken: tuple[str, ...] = ()  # why the ini that lies there is not the one we go by
         self._reader: Reader | None = None
         self.phones = Table(self.config)
+        self.lint = Judge(self.home.root)
+        self.whom = Judge(self.home.root)  # of its own: whom a change breaks takes longer
         self.link = Link(self.config, config.settings.server_url)
+        self.relay = Relay(self.link)
         self.guests: Guests | None = None  # the connections, where serving.py takes them
         self.pulse = Pulse()  # the last minutes, for the Overview's chart
         self.inquiry = Inquiry(lambda: self.inventory)
@@ -88,8 +93,11 @@ class Site:
     async def close(self, patience: float = END) -> bool:
         """Whether all work has ended; long work that runs gets `patience` seconds for it."""
         await self.link.close()
+        self.lint.close()
+        self.whom.close()
         ended = await asyncio.to_thread(self.operations.close, patience)
         self.threads.shutdown(wait=ended, cancel_futures=True)
+        self.phones.close()
         if ended:
             self.store.close()
         return ended

@@ -28,7 +28,8 @@
   // One call. Gives {ok, status, told, etag, place}; a fault of the network is told like a refusal.
   async function call(method, path, body, etag, type) {
     const headers = { "X-CSRF-Token": csrf, Accept: "application/json" };
-    if (etag) headers["If-Match"] = `"${etag}"`;
+    if (etag === "*") headers["If-None-Match"] = "*"; // it must be new
+    else if (etag) headers["If-Match"] = `"${etag}"`;
     if (body !== undefined) headers["Content-Type"] = type || "application/json";
     try {
       const answer = await fetch(path, { method, headers, body: type ? body : body === undefined ? undefined : JSON.stringify(body) });
@@ -78,7 +79,7 @@
       result = { ...result, told: now.result, then: now.then };
     }
     if (element.dataset.done) toast(element.dataset.done);
-    const then = result.then || element.dataset.then || "reload";
+    const then = result.then || result.told?.then || element.dataset.then || "reload";
     element.dispatchEvent(new CustomEvent("api-done", { bubbles: true, detail: result }));
     if (then === "reload") location.reload();
     else if (then !== "stay") location.assign(then);
@@ -122,13 +123,14 @@
     return fine;
   }
 
-  // Sends one file raw; `onward(done, total)` is told how far it is.
-  function upload(method, path, file, onward) {
+  // Sends one file raw; `onward(done, total)` is told how far it is. An `etag` is what it replaces.
+  function upload(method, path, file, onward, etag) {
     return new Promise((told) => {
       const request = new XMLHttpRequest();
       request.open(method, path);
       request.setRequestHeader("X-CSRF-Token", csrf);
       request.setRequestHeader("Content-Type", "application/octet-stream");
+      if (method === "PUT") request.setRequestHeader(etag ? "If-Match" : "If-None-Match", etag ? `"${etag}"` : "*");
       request.upload.onprogress = (event) => onward(event.loaded, event.total);
       request.onload = () => {
         let answer = null;
@@ -143,6 +145,15 @@
   // Uploads files one after the other in the dialog of long work. `to(file)` is the path.
   async function uploads(element, method, files, to) {
     const dialog = $("work");
+    let there = {}; // data-there: which of them replace a file, and in what state that is
+    if (element.dataset.there) {
+      const [verb, path] = element.dataset.there.split(" ");
+      const result = await call(verb, path, { names: files.map((one) => one.name) });
+      if (!result.ok) return refused(element, result.told);
+      there = result.told.there;
+      const names = Object.keys(there);
+      if (names.length && !(await ask(`There already: ${names.join(", ")}.\nReplace? What is there now is kept and can be put back.`, "Replace"))) return;
+    }
     for (const file of files) {
       $("work-what").textContent = `Uploading ${file.name}`;
       $("work-text").textContent = "";
@@ -152,7 +163,7 @@
         $("work-bar").max = total;
         $("work-bar").value = done;
         $("work-text").textContent = `${Math.floor((100 * done) / Math.max(1, total))} %`;
-      });
+      }, there[file.name] || element.dataset.etag);
       if (!result.ok) { dialog.close(); refused(element, result.told); return; }
       if (file === files[files.length - 1]) {
         if (result.status !== 202) dialog.close();

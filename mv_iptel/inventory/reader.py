@@ -199,7 +199,7 @@ class Reader:
         return {row["file"]: row["last"] for row in rows}
 
     def askers(self, file: str, since: float, limit: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Who got the file of this whole path: how many phones, how many `since`, when last; the last ones."""
+        """Who got the file of this path: how many phones, how many `since`, when last; the last ones."""
         counted = self._ask(
             "SELECT count(DISTINCT phone) AS phones, max(last_seen) AS last, "
             "count(DISTINCT CASE WHEN last_seen > ? THEN phone END) AS lately FROM files WHERE file = ?",
