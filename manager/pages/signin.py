@@ -49,7 +49,10 @@ async def _show(call: Call) -> web.StreamResponse:
 
 
 async def _sign_in(call: Call) -> web.StreamResponse:
-    form = parse_qs((await call.octets()).decode("utf-8", "replace"), max_num_fields=20)
+    try:
+        form = parse_qs((await call.octets()).decode("utf-8", "replace"), max_num_fields=20)
+    except ValueError:
+        raise Problem("bad-request", "this is not what the sign-in page sends") from None
     name, password, to = (form.get(key, [""])[0] for key in ("name", "password", "to"))
     name = name.strip()
     # A client that leaves early must not keep its try from being counted.
