@@ -19,7 +19,6 @@ from manager.link import Link
 from manager.operations import Operations
 from manager.people import People
 from manager.relaying import Relay
-from manager.relaying import Relay
 from manager.rendering import Pages
 from manager.sessions import Sessions
 from manager.store import Store
@@ -59,7 +58,6 @@ class Site:
         self.lint = Judge(self.home.root)
         self.whom = Judge(self.home.root)  # of its own: whom a change breaks takes longer
         self.link = Link(self.config, config.settings.server_url)
-        self.relay = Relay(self.link)
         self.relay = Relay(self.link)
         self.guests: Guests | None = None  # the connections, where serving.py takes them
         self.pulse = Pulse()  # the last minutes, for the Overview's chart
