@@ -1,4 +1,4 @@
-"""What `make run` shows: a scratch home, the real server, and two simulated phones that boot and save."""
+"""What `make run` shows: a scratch home, server and manager, and two simulated phones that boot and save."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from mv_iptel.phones.sample import write_firmware
 HOST = "127.0.0.1"
 OFFSET = 6000  # added to the standard ports, so that nobody needs root for a first look
 STATUS = 6090
+MANAGER = 6092
 SNMP = 161  # before the offset: nobody but root may answer there
 UP = 30.0  # seconds for the server to be up, on a busy machine
 END = 15.0  # seconds for it to end: running transfers get 5
@@ -71,12 +72,12 @@ class Saved(NamedTuple):
         return self.restored.result == "ok" and self.restored.sha256 == self.stored.sha256
 
 
-def command(*arguments: str) -> list[str]:
-    """`mv-iptel` of this very environment."""
-    return [str(Path(sys.executable).with_name("mv-iptel")), *arguments]
+def command(*arguments: str, program: str = "mv-iptel") -> list[str]:
+    """`mv-iptel` of this very environment, or another of its programs."""
+    return [str(Path(sys.executable).with_name(program)), *arguments]
 
 
-def make_home(home: Home, offset: int, status: int) -> None:
+def make_home(home: Home, offset: int, status: int, manager: int) -> None:
     """A fresh home, by `mv-iptel init`, with firmware that the sample scripts order."""
     shutil.rmtree(home.root, ignore_errors=True)
     init = command("init", str(home.root), "--name", "localhost", "--address", HOST)
@@ -85,18 +86,15 @@ def make_home(home: Home, offset: int, status: int) -> None:
         raise DemoError(f"init failed:\n{done.stdout}{done.stderr}")
     keys = {("SNMP", "SNMPPort"): str(SNMP + offset), ("Settings", "StatusPort"): str(status)}
     home.ini.write_text(changed(home.ini.read_text("utf-8"), keys), "utf-8")
+    text = home.manager_ini.read_text("utf-8")
+    keys = {("Settings", "ManagerPort"): str(manager), ("Settings", "ServerURL"): f"http://{HOST}:{status}/"}
+    home.manager_ini.write_text(changed(text, keys), "utf-8")
     write_firmware([home.tftp_data, home.http_data])
 
 
 def start(home: Home, status: int) -> subprocess.Popen[bytes]:
     """`mv-iptel serve`, up: every listener answers. What it prints goes to serve.log in the home."""
-    log = home.root / "serve.log"
-    with log.open("wb") as output:
-        # A group of its own: Ctrl-C is for us, who then end it in order.
-        server = subprocess.Popen(
-            command("serve", "--home", str(home.root)),
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
+    server, log = _begin(home, "serve.log", command("serve", "--home", str(home.root)))
     limit = time.monotonic() + UP
     while time.monotonic() < limit:
         if server.poll() is not None:
@@ -122,8 +120,46 @@ def start(home: Home, status: int) -> subprocess.Popen[bytes]:
     raise DemoError(f"the server was not up after {UP:g} s; see {log}")
 
 
+def start_manager(home: Home, port: int) -> subprocess.Popen[bytes]:
+    """`mv-manager`, up: it answers over TLS. What it prints goes to manager.log in the home."""
+    begun = command("--home", str(home.root), program="mv-manager")
+    manager, log = _begin(home, "manager.log", begun)
+    trust = tls_context(home.ca_cert)
+    limit = time.monotonic() + UP
+    while time.monotonic() < limit:
+        if manager.poll() is not None:
+            raise DemoError(f"the manager ended at once:\n{log.read_text('utf-8', 'replace')}")
+        try:
+            with urllib.request.urlopen(f"https://{HOST}:{port}/healthz", timeout=5, context=trust):
+                return manager
+        except (urllib.error.URLError, OSError, ValueError):
+            time.sleep(0.05)
+    stop(manager)
+    raise DemoError(f"the manager was not up after {UP:g} s; see {log}")
+
+
+def _begin(home: Home, name: str, begun: list[str]) -> tuple[subprocess.Popen[bytes], Path]:
+    log = home.root / name
+    with log.open("wb") as output:
+        # A group of its own: Ctrl-C is for us, who then end it in order.
+        process = subprocess.Popen(
+            begun, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    return process, log
+
+
+def first_password(home: Home) -> tuple[str, str]:
+    """Name and password of the manager's first user, as `init` wrote them down."""
+    for line in home.passwords.read_text("utf-8").splitlines():
+        kind, _, rest = line.partition(" ")
+        name, _, password = rest.partition(" ")
+        if kind == "manager" and password:
+            return name, password
+    raise DemoError(f"{home.passwords} names no user of the manager")
+
+
 def stop(server: subprocess.Popen[bytes]) -> int:
-    """End the server in order; its exit code."""
+    """End a process of ours in order; its exit code."""
     if server.poll() is None:
         server.send_signal(signal.SIGTERM)
     try:
@@ -214,9 +250,13 @@ def show_saved(boot: Boot, saved: Saved) -> None:
 
 
 def main(
-    root: Path = Path(".run/home"), offset: int = OFFSET, status: int = STATUS, once: bool | None = None
+    root: Path = Path(".run/home"),
+    offset: int = OFFSET,
+    status: int = STATUS,
+    manager: int = MANAGER,
+    once: bool | None = None,
 ) -> int:
-    """Show it all; 0 if both phones booted and got their data back, and the server ended in order.
+    """Show it all; 0 if both phones booted and got their data back, and server and manager ended in order.
 
     `once`: end after the boots; without it the environment's RUN_ONCE=1 says so.
     """
@@ -225,12 +265,13 @@ def main(
     ended = threading.Event()
     # SIGTERM ends a run as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = None
-    good, code = False, 0
+    running: list[tuple[str, subprocess.Popen[bytes]]] = []
+    good, codes = False, [0]
     try:
-        console.print(f"Making a scratch home in {escape(str(root))} and starting the server ...")
-        make_home(home, offset, status)
-        server = start(home, status)
+        console.print(f"Making a scratch home in {escape(str(root))} and starting server and manager ...")
+        make_home(home, offset, status, manager)
+        running.append(("server", start(home, status)))
+        running.append(("manager", start_manager(home, manager)))
         console.print("Booting two simulated phones.\n")
         booted = boots(home, offset)
         for boot in booted:
@@ -243,6 +284,12 @@ def main(
             show_saved(boot, saved)
             good = good and saved.whole
         if not once:
+            name, password = first_password(home)
+            console.print(f"Manager: https://localhost:{manager}/")
+            console.print(f"  sign in as {name} with {password}", soft_wrap=True, markup=False)
+            console.print(
+                "  (it asks for a password of your own; the browser knows not this home's authority)"
+            )
             console.print(f"Status page: http://{HOST}:{status}/")
             console.print(
                 f"Try: {os.path.relpath(command()[0])} why 127.0.0.40 46xxsettings.txt --home {root}",
@@ -255,10 +302,10 @@ def main(
     except KeyboardInterrupt:
         console.print()
     finally:
-        if server is not None:
-            code = stop(server)
-            console.print(f"The server has ended (exit code {code}).")
-    return 0 if good and code == 0 else 1
+        for name, process in reversed(running):
+            codes.append(stop(process))
+            console.print(f"The {name} has ended (exit code {codes[-1]}).")
+    return 0 if good and not any(codes) else 1
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ import sys
 import pytest
 
 from mv_iptel import demo
-from tests.clients.daemon import STATUS, free_offset, wait_for
+from mv_iptel.home import Home
+from tests.clients.daemon import STATUS, free_offset, free_ports, wait_for
 
 
 @pytest.fixture
 def ports():
     offset = free_offset()
-    return {"offset": offset, "status": STATUS + offset}
+    return {"offset": offset, "status": STATUS + offset, "manager": free_ports(1)[0]}
 
 
 def test_both_phones_boot_and_get_their_data_back(tmp_path, ports, capsys):
@@ -31,7 +32,7 @@ def test_both_phones_boot_and_get_their_data_back(tmp_path, ports, capsys):
     for wanted in ("46xxupgrade.scr", "96xxupgrade.txt", "46xxsettings.txt", f"https {411 + ports['offset']}",
                    f"http {81 + ports['offset']}", f"tftp {69 + ports['offset']}"):  # fmt: skip
         assert wanted in said, said
-    assert "exit code 0" in said and "Status page" not in said
+    assert said.count("exit code 0") == 2 and "Status page" not in said
 
 
 def test_a_taken_port_is_said(tmp_path, ports, capsys):
@@ -55,10 +56,21 @@ def test_it_stays_until_interrupted_and_ends_cleanly(tmp_path, ports):
         )
     try:
         wait_for("the status page", lambda: "Ctrl-C ends it" in output.read_text())
-        assert f"http://127.0.0.1:{ports['status']}/" in output.read_text()
+        said = output.read_text()
+        assert f"http://127.0.0.1:{ports['status']}/" in said
+        assert f"Manager: https://localhost:{ports['manager']}/" in said
+        name, password = demo.first_password(Home(tmp_path / "home"))
+        assert f"sign in as {name} with {password}" in said
         running.send_signal(signal.SIGINT)
         assert running.wait(30) == 0
     finally:
         running.kill()
         running.wait()
-    assert "exit code 0" in output.read_text() and "Traceback" not in output.read_text()
+    assert output.read_text().count("exit code 0") == 2 and "Traceback" not in output.read_text()
+
+
+def test_a_port_that_the_manager_wants_is_said(tmp_path, ports, capsys):
+    with socket.create_server(("127.0.0.1", ports["manager"])):
+        assert demo.main(tmp_path / "home", **ports, once=True) == 1
+    said = capsys.readouterr().out
+    assert f"port {ports['manager']} is taken by" in said and "The server has ended" in said
