@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ FAILED = "sign-in-failed"
 EVERY = 200  # rows after which it is looked whether any are too old
 PATIENCE = 3.0  # seconds for a search
 LINES = 2000  # of a before or an after that are compared
+
+_log = logging.getLogger("manager.changes")
 
 
 class Filter(NamedTuple):
@@ -44,6 +47,7 @@ class Audit:
             "INSERT INTO audit (time, who, peer, action, what, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
             self._now(), *texts,
         )  # fmt: skip
+        _log.info("%s at %s: %s %s", who, peer or "-", action, what)
         if self._added % EVERY == 0:  # also at the first one: a manager that is restarted often prunes, too
             self.prune()
         self._added += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from manager.site import Site
 
 T = TypeVar("T")
-
-_log = logging.getLogger("manager.changes")
 
 
 class Call:
@@ -162,7 +159,6 @@ class Call:
         """Into the audit trail, before the answer goes out."""
         who = self.user.name if self.user is not None else "-"
         await self.run(self.site.audit.add, who, self.peer, action, what, before, after)
-        _log.info("%s at %s changed: %s %s", who, self.peer, action, what)
 
 
 def _error(field: str, text: str) -> dict[str, str]:
