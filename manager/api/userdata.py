@@ -14,7 +14,7 @@ from aiohttp import web
 from manager.call import Call
 from manager.facts import exports, userdata
 from manager.operations import Operation
-from manager.problems import Problem
+from manager.problems import NO_ROOM, Problem, full
 from manager.rendering import when
 from manager.routing import OPERATOR, VIEWER, Route
 from mv_iptel.journal import plain
@@ -35,11 +35,14 @@ async def ask(call: Call, work: Callable[..., T], *args: Any) -> T:
         return await call.run(work, call.site.config(), *args)
     except LookupError as error:
         raise Problem("not-found", str(error.args[0] if error.args else error)) from None
-    except PermissionError:
+    except OSError as error:
+        if full(error):
+            raise Problem("disk-full", NO_ROOM) from None
+        if not isinstance(error, PermissionError):
+            raise Problem("fault", f"it cannot be read: {plain(error.strerror or str(error))}") from None
         raise Problem("fault", "the manager may not read it; run it as the user of the server") from None
-    except (OSError, EOFError, zlib.error) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise Problem("fault", f"it cannot be read: {plain(why)}") from None
+    except (EOFError, zlib.error) as error:
+        raise Problem("fault", f"it cannot be read: {plain(str(error))}") from None
 
 
 async def page_of(call: Call, offset: int, limit: int) -> dict[str, Any]:
@@ -164,6 +167,8 @@ async def _export(call: Call) -> web.StreamResponse:
         try:
             made = exports.make(config, chosen, old, operation.say, now)
         except OSError as error:
+            if full(error):
+                raise Problem("disk-full", NO_ROOM) from None
             raise Problem("fault", f"the copy cannot be written: {error.strerror}") from None
         operation.then = f"/userdata/exports/{made['id']}"
         return {**made, "download": f"/api/v1/userdata-exports/{made['id']}"}
