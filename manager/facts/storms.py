@@ -18,8 +18,12 @@ LIVING = 30 * 86400.0  # a phone that was not seen for so long does not come any
 LATEST = 24 * 3600.0  # an estimate beyond this is none
 
 # The last part of a name, without the directories before it, folded.
-_LAST = "lower(replace(files.name, rtrim(files.name, replace(files.name, '/', '')), ''))"
-_SCRIPT = f"{_LAST} IN ({', '.join(repr(name) for name in sorted(SCRIPTS))})"
+_NAME = "replace(files.name, '\\', '/')"
+_LAST = f"lower(replace({_NAME}, rtrim({_NAME}, replace({_NAME}, '/', '')), ''))"
+# In a roll-out phones fetch their script under a name of its own.
+_SCRIPT = (
+    f"({_LAST} IN ({', '.join(repr(name) for name in sorted(SCRIPTS))}) OR {_LAST} LIKE 'mvr-%upgrade.%')"
+)
 _SETTINGS = f"{_LAST} IN ({', '.join(repr(name) for name in sorted(SETTINGS))})"
 _SOFTWARE = " OR ".join(
     f"files.name LIKE '%.{ending}'" for ending in ("bin", "tar", "app", "kt", "tgz", "ebin", "zip")

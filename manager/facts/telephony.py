@@ -41,6 +41,8 @@ def state_of(config: Config) -> str:
 
 def fault(key: str, value: str) -> str:
     """What is wrong with an address of a telephone system; empty: nothing."""
+    if re.search(r"[^0-9A-Za-z.,:;=\[\]-]", value):  # a blank or a line's end would be another statement
+        return "only an address, several with commas and without blanks"
     parts = value.split(",")
     if len(value) > 255 or len(parts) > 8:
         return "at most eight addresses"
