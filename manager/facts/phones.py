@@ -41,7 +41,8 @@ _log = logging.getLogger("manager.phones")
 _VERDICTS = """
 CREATE TABLE verdicts (phone INTEGER PRIMARY KEY, state TEXT NOT NULL, text TEXT NOT NULL,
                        ordered TEXT NOT NULL, boot REAL NOT NULL);
-CREATE INDEX verdicts_state ON verdicts (state);
+CREATE INDEX verdicts_state ON verdicts (state, phone);
+CREATE INDEX verdicts_boot ON verdicts (boot, phone);
 """
 
 
@@ -89,19 +90,36 @@ class Table:
     def list(self, choice: Choice, most: int = PAGE) -> Listed:
         """The phones that are wanted, one page of them."""
         self.refresh()
-        where, values, joined = _where(choice, self._now())
-        join = "LEFT JOIN verdicts v ON v.phone = p.id"
-        counted = f"SELECT count(*) FROM inv.phones p {join if joined else ''} WHERE {where}"  # noqa: S608
-        total = self._ask(counted, values)[0]["count(*)"] if self._open() else 0
-        pages = max(1, -(-total // most))
-        page = min(max(1, choice.page), pages)
+        where, values = _where(choice, self._now())
+        by_verdict = bool(choice.state) or SORTS[choice.sort.removeprefix("-")].startswith("v.")
+        # Who has no verdict yet is left out where verdicts decide; until there are any, nobody is.
+        join = f"{'' if self._judged else 'LEFT'} JOIN verdicts v ON v.phone = p.id" if by_verdict else ""
+        order, source = _order(choice.sort), f"FROM inv.phones p {join} WHERE {where}"
+        ids, total, page = self._ids(source, values, order, choice, most)
+        # First which ones, then the rows: to sort whole rows takes ten times as long.
         rows = self._ask(
             "SELECT p.*, coalesce(v.state, '') AS state, coalesce(v.text, '') AS verdict, "  # noqa: S608
             "coalesce(v.ordered, '') AS ordered, coalesce(v.boot, 0) AS boot "
-            f"FROM inv.phones p {join} WHERE {where} ORDER BY {_order(choice.sort)} LIMIT ? OFFSET ?",
-            [*values, most, (page - 1) * most],
+            "FROM inv.phones p LEFT JOIN verdicts v ON v.phone = p.id "
+            f"WHERE p.id IN ({', '.join(map(str, ids))}) ORDER BY {order}",
+            [],
         )
+        pages = max(1, -(-total // most))
         return Listed(rows, total, page, pages)
+
+    def _ids(
+        self, source: str, values: Sequence[Any], order: str, choice: Choice, most: int
+    ) -> tuple[Sequence[int], int, int]:
+        """One page's phones, how many there are in all, and which page it is."""
+        wanted = f"SELECT p.id, {{}} AS many {source} ORDER BY {order} LIMIT ? OFFSET ?"
+        if choice.q and choice.page == 1:  # to look for a text takes longest: each phone is looked at once
+            found = self._ask(wanted.format("count(*) OVER ()"), [*values, most, 0])
+            return [row["id"] for row in found], found[0]["many"] if found else 0, 1
+        counted = self._ask(f"SELECT count(*) AS many {source}", values)
+        total = counted[0]["many"] if counted else 0
+        page = min(max(1, choice.page), max(1, -(-total // most)))
+        found = self._ask(wanted.format("0"), [*values, most, (page - 1) * most])
+        return [row["id"] for row in found], total, page
 
     def states(self) -> dict[str, int]:
         """How many phones are in each state."""
@@ -285,8 +303,8 @@ def _got(ask: _Ask, names: set[str], phone: int | None = None) -> dict[int, dict
     return found
 
 
-def _where(choice: Choice, now: float) -> tuple[str, list[Any], bool]:
-    """The condition, its values, and whether it asks for verdicts."""
+def _where(choice: Choice, now: float) -> tuple[str, list[Any]]:
+    """The condition and its values."""
     where, values = ["1"], []
     if q := choice.q.strip()[:100]:
         digits = re.sub(r"[-:. _]", "", q.lower())
@@ -295,10 +313,9 @@ def _where(choice: Choice, now: float) -> tuple[str, list[Any], bool]:
             "p.address LIKE ? ESCAPE '\\'",
             "p.model LIKE ? ESCAPE '\\'",
             "p.runs LIKE ? ESCAPE '\\'",
-            "p.version LIKE ? ESCAPE '\\'",
         ]
         plain = _escaped(q)
-        values += [plain + "%", plain + "%", "%" + plain + "%", "%" + plain + "%", "%" + plain + "%"]
+        values += [plain + "%", plain + "%", "%" + plain + "%", "%" + plain + "%"]
         if re.fullmatch(r"[0-9a-f]{2,12}", digits):
             some.append("p.mac LIKE ?")
             values.append(f"%{digits}%")
@@ -323,13 +340,15 @@ def _where(choice: Choice, now: float) -> tuple[str, list[Any], bool]:
         values.append(now - SEEN[choice.new])
     if choice.refused:
         where.append("p.refused > 0")
-    return " AND ".join(where), values, bool(choice.state)
+    return " AND ".join(where), values
 
 
 def _order(sort: str) -> str:
     """ORDER BY; what is empty comes last. The words are ours, never the asker's."""
     columns = SORTS[sort.removeprefix("-")].split(", ")
     down = " DESC" if sort.startswith("-") else ""
+    if columns[0].startswith("v."):
+        return f"{columns[0]}{down}, v.phone{down}"  # as an index has it
     first = f"{columns[-1]} = ''," if columns[-1] in ("p.mac", "p.ext", "p.model", "p.runs") else ""
     return f"{first} {', '.join(column + down for column in columns)}, p.id"
 

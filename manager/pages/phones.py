@@ -104,7 +104,11 @@ async def _list(call: Call) -> web.StreamResponse:
         "seen": SEEN,
         "filtered": bool(query_of(choice, sort="")),
     }
-    return await call.page("phones/_rows.html" if call.htmx else "phones/list.html", **values)
+    answer = await call.page("phones/_rows.html" if call.htmx else "phones/list.html", **values)
+    if call.htmx and call.request.headers.get("X-Background") != "1":
+        # The address bar says what is shown, without the filters that say nothing.
+        answer.headers["HX-Replace-Url"] = values["link"]
+    return answer
 
 
 class Known:

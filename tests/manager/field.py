@@ -27,7 +27,8 @@ def site(home: Home, now: float | None = None) -> None:
         "ha96xxua9_9.bin\n# END\nGET 46xxsettings.txt\n"
     )  # fmt: skip
     (data / "46xxsettings.txt").write_text(
-        "SET SNMPSTRING topsecret\nSET L2Q 1\nSET L2QVLAN 9999\nSET NVWEIRD 1\nSET L2Q 2\nSET LANG1FILE none.txt\n"
+        "SET SNMPSTRING topsecret\nSET L2Q 1\nSET L2QVLAN 9999\nSET NVWEIRD 1\nSET L2Q 2\n"
+        "SET LANG1FILE none.txt\n"
     )
     (data / BIN).write_bytes(b"firmware" * 100)
     (home.tftp_data / "TFTP_allow_IP.txt").write_text("192.0.2.17\n")
@@ -43,13 +44,13 @@ def site(home: Home, now: float | None = None) -> None:
     inventory.receive([
         phone(0, name="96xxupgrade.txt", file=upgrade),
         phone(1, name="46xxsettings.txt", file=str(data / "46xxsettings.txt")),
-        phone(2, name="none.txt", outcome="refused", reason="no-file", bytes=0, file="", detail="there is none"),
+        phone(2, name="none.txt", outcome="refused", reason="no-file", bytes=0, file="", detail="none"),
         phone(3, name="4711_96xxdata.txt", op="store", identified="agent+name", bytes=900),
-        phone(4, peer="192.0.2.18", mac=OTHER, ext="4712", name="96xxupgrade.txt", file=upgrade, version="3.1.0",
-              agent=agent("9640", "3.1.0", OTHER)),
+        phone(4, peer="192.0.2.18", mac=OTHER, ext="4712", name="96xxupgrade.txt", file=upgrade,
+              version="3.1.0", agent=agent("9640", "3.1.0", OTHER)),
         refused(next(numbers), 0, time=now - 500, peer="198.51.100.9", proto="tftp", listener="tftp:69",
-                name=f"00-04-0d-99-88-77 {EVIL}", agent=EVIL, source=str(home.tftp_data / "TFTP_allow_IP.txt"),
-                line=1),
+                name=f"00-04-0d-99-88-77 {EVIL}", agent=EVIL, line=1,
+                source=str(home.tftp_data / "TFTP_allow_IP.txt")),
     ])  # fmt: skip
     inventory.close()
     kept = home.ftp_data / "4711_96xxdata.txt"
@@ -63,17 +64,19 @@ def many(home: Home, count: int, now: float | None = None, files: int = 6) -> No
     database = schema.prepare(str(home.database))
     models = ("9640", "9611G", "4621SW", "J179", "1616", "9608", "9620L")
     phones, rows, places, said = [], [], [], []
-    for number in range(1, count + 1):
+    for number in range(1001, count + 1001):
         mac, model = f"00040d{number:06x}", chance.choice(models)
         last = now - chance.random() ** 3 * 90 * 86_400
         address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
         runs = chance.choice((BIN, "3.1.0", "6.6604", "ha96xxua3_1_05_S.bin", ""))
-        phones.append((number, mac, mac, str(20_000 + number), model, runs, runs, "agent" if runs else "", last,
-                       address, last - 1e6, last, 40, chance.choice((0, 0, 0, 3)), 0, 10_000_000))  # fmt: skip
+        source, bad = "agent" if runs else "", chance.choice((0, 0, 0, 3))
+        phones.append((number, mac, mac, str(20_000 + number), model, runs, runs, source, last, address,
+                       last - 1e6, last, 40, bad, 0, 10_000_000))  # fmt: skip
         names = ("96xxupgrade.txt", "46xxsettings.txt", BIN, "mlf_german.txt", "wav.tgz", "font.bin")[:files]
         rows += [(number, name, f"/data/{name}", "http", 3000, last, 4) for name in names]
         places.append((address, number, last - 1e6, last))
-        said += [(number, "mac", mac, "agent", last - 1e6, last), (number, "model", model, "agent", last - 1e6, last)]
+        told = (("mac", mac), ("model", model))
+        said += [(number, field, value, "agent", last - 1e6, last) for field, value in told]
     database.execute("BEGIN")
     database.executemany(f"INSERT INTO phones VALUES ({', '.join('?' * 16)})", phones)
     database.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
