@@ -36,7 +36,8 @@ def application(site: Site) -> web.Application:
     for route in routes():
         handler = guard.wrap(route)
         app.router.add_route(route.method, route.path, handler)
-        if route.method == "GET" and not route.path.startswith("/api/"):
+        lives = route.path.startswith("/api/") or route.path.endswith("/events")
+        if route.method == "GET" and not lives:  # the head of what never ends is of no use
             app.router.add_route("HEAD", route.path, handler)
     return app
 
