@@ -13,7 +13,7 @@ from aiohttp import web
 from manager.call import Call
 from manager.facts import texts
 from manager.facts.changing import LONGEST, Changes, Refused
-from manager.facts.files import PAGE, SORTS, Data, Found, etag_of, sha256_of
+from manager.facts.files import KINDS, PAGE, SORTS, Data, Found, etag_of, sha256_of
 from manager.facts.touched import askers
 from manager.guarding import dress
 from manager.problems import Problem
@@ -93,7 +93,8 @@ async def _get(call: Call) -> web.StreamResponse:
     if not name or await on_disk(call, data.is_folder, area, name):
         sort, page = call.choice("sort", SORTS, "name"), call.number("page", 1, 1, 1 << 20)
         query, down = call.query.get("q", "")[:200], call.query.get("down") == "1"
-        found = await on_disk(call, data.listing, area, name, query, sort, down, page)
+        kind = call.choice("kind", ("", *KINDS), "")
+        found = await on_disk(call, data.listing, area, name, query, sort, down, page, kind)
         rows = [
             {"name": one.name, "folder": one.folder, "size": one.size, "changed": round(one.changed, 3),
              "kind": one.what or "other", "link": one.link} for one in found.entries
@@ -344,7 +345,7 @@ def history(work: Changes, store: Any, area: str, name: str) -> list[dict[str, A
     )
     rows: list[dict[str, Any]] = []
     scripts = [one for one in steps if one.script]
-    older = dict(zip((one.id for one in scripts), (*scripts[1:], None), strict=True))
+    older = {one.id: before for one, before in zip(scripts, scripts[1:], strict=False)}
     for one in steps:
         row: dict[str, Any] = {**one._asdict(), "added": None, "removed": None}
         before = older.get(one.id)

@@ -17,12 +17,19 @@ from mv_iptel.config import Config
 from mv_iptel.firmware.placing import role
 from mv_iptel.history.places import label_of
 from mv_iptel.home import CHECK_FILE
-from mv_iptel.library.names import forbidden
+from mv_iptel.library.names import forbidden, mac_in
 from mv_iptel.library.tree import Tree
 from mv_iptel.userdata.names import parse
 
 ROLES = {"script": "upgrade script", "settings": "settings", "software": "firmware", "language": "language",
          "list": "list", "other": ""}  # fmt: skip
+# What a long listing may be narrowed to: by its names, so that no file is opened for it.
+KINDS = {
+    "scripts": ("script", "settings"),
+    "firmware": ("software",),
+    "languages": ("language",),
+    "phone": (),
+}
 SORTS = ("name", "size", "changed")
 PAGE = 100
 
@@ -114,13 +121,16 @@ class Data(Tree):
         sort: str = "name",
         down: bool = False,
         page: int = 1,
+        kind: str = "",
     ) -> Listing:
         """A page of a directory. Raises OSError."""
         with self._walk([area, *_parts(name)]) as at:
             every = os.listdir(at.fd)
             seen = [one for one in every if self._shown(one, at.real)]
             hidden = sum(not one.startswith(".") for one in every) - len(seen)
-            wanted = [one for one in seen if query.casefold() in one.casefold()]
+            wanted = [
+                one for one in seen if query.casefold() in one.casefold() and (not kind or _is(kind, one))
+            ]
             if sort == "name":
                 folders = {one.name for one in os.scandir(at.fd) if one.is_dir()}
                 wanted.sort(key=lambda one: (one.casefold(), one), reverse=down)
@@ -196,6 +206,13 @@ def sha256_of(data: Data, found: Found) -> str:
             told.update(piece)
             at += len(piece)
     return told.hexdigest()
+
+
+def _is(kind: str, name: str) -> bool:
+    """Whether a name is of one of KINDS."""
+    if kind == "phone":
+        return bool(mac_in(name))
+    return role(name) in KINDS[kind] and not mac_in(name)
 
 
 def _parts(name: str) -> list[str]:

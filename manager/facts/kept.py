@@ -1,6 +1,7 @@
 """Contents of files that are no scripts, kept when they are replaced or deleted.
 
-Of scripts mv_iptel.history keeps them. `var/kept/<area>/<name>/<UTC stamp>-<8 hex>` is the file itself under another name where the disk can do that:
+Of scripts mv_iptel.history keeps them. `var/kept/<area>/<name>/<UTC stamp>-<8 hex>` is the file itself
+under another name where the disk can do that:
 firmware of some hundred MiB is not copied, and nobody waits.
 """
 

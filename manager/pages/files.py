@@ -10,7 +10,7 @@ from manager.api.files import history, href, on_disk, place
 from manager.call import Call
 from manager.facts import texts
 from manager.facts.changing import Changes, Refused
-from manager.facts.files import PAGE, SORTS, Data, sha256_of
+from manager.facts.files import KINDS, PAGE, SORTS, Data, sha256_of
 from manager.facts.touched import askers
 from manager.problems import Problem
 from manager.routing import OPERATOR, VIEWER, Route
@@ -62,12 +62,14 @@ async def _folder(call: Call, data: Data, area: str, name: str) -> web.StreamRes
         return call.go(href("/".join(filter(None, (area, name, new)))) + "?new=1")
     sort, page = call.choice("sort", SORTS, "name"), call.number("page", 1, 1, 1 << 20)
     query, down = call.query.get("q", "")[:200], call.query.get("down") == "1"
-    found = await on_disk(call, data.listing, area, name, query, sort, down, page)
-    kept = {key: value for key, value in (("q", query), ("sort", sort if sort != "name" else "")) if value}
+    kind = call.choice("kind", ("", *KINDS), "")
+    found = await on_disk(call, data.listing, area, name, query, sort, down, page, kind)
+    chosen = (("q", query), ("kind", kind), ("sort", sort if sort != "name" else ""))
+    kept = {key: value for key, value in chosen if value}
     here = href(f"{area}/{name}" if name else area)
     values = {
         "area": data.areas[area], "name": name, "trail": _trail(area, name), "found": found, "here": here,
-        "query": query, "sort": sort, "down": down, "page": page, "pages": -(-found.total // PAGE) or 1,
+        "query": query, "kind": kind, "sort": sort, "down": down, "page": page, "pages": -(-found.total // PAGE) or 1,
         "link": f"{here}?{urlencode({**kept, **({'down': 1} if down else {})})}", "href": href,
         "key": f"{area}/{name}" if name else area,
     }  # fmt: skip
@@ -106,8 +108,8 @@ async def _absent(call: Call, data: Data, area: str, name: str) -> web.StreamRes
         except Refused as no:
             raise Problem(no.kind, no.why) from None
         return await call.page(
-            "files/file.html", file=None, area=data.areas[area], name=name, new=True, trail=_trail(area, name),
-            path=_path(f"{area}/{name}"), here=href(f"{area}/{name}"), editable=texts.EDITABLE,
+            "files/file.html", file=None, area=data.areas[area], name=name, new=True,
+            trail=_trail(area, name), path=_path(f"{area}/{name}"), here=href(f"{area}/{name}"), editable=texts.EDITABLE,
         )  # fmt: skip
     try:
         await call.run(work._good, area, name)

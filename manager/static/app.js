@@ -213,7 +213,7 @@
     const here = document.querySelector("form[data-drop-here]");
     if (here) {
       const [method, path] = here.dataset.upload.split(" ");
-      uploads(here, method, files, (file) => path.replace("{name}", encodeURIComponent(file.name)));
+      uploads(here, method, path.includes("{name}") ? files : files.slice(0, 1), (file) => path.replace("{name}", encodeURIComponent(file.name)));
     } else if (csrf) {
       uploads(document.body, "POST", files.slice(0, 1), (file) => "/api/v1/firmware/releases?name=" + encodeURIComponent(file.name));
     }

@@ -9,7 +9,7 @@
   const path = box.dataset.editor, writing = box.dataset.writing === "yes";
   const text = $("text"), gutter = $("gutter"), beside = $("beside");
   const PAUSE = 350; // ms without a key before lint looks
-  let etag = box.dataset.etag, base = "", findings = [], byLine = new Map(), turn = 0, timer = 0, errors = 0;
+  let etag = box.dataset.etag, base = "", findings = [], byLine = new Map(), turn = 0, timer = 0, errors = 0, known = null; // known: errors that the saved file has
 
   const height = () => parseFloat(getComputedStyle(text).lineHeight);
   const dirty = () => text.value !== base;
@@ -83,6 +83,7 @@
     byLine = new Map();
     for (const one of findings) if (one.line) byLine.set(one.line, [...(byLine.get(one.line) || []), one]);
     errors = result.told.counts.error;
+    known ??= errors;
     const told = Object.entries(result.told.counts).filter(([, many]) => many).map(([grade, many]) => `${many} ${grade === "info" ? "note" : grade}${many === 1 ? "" : "s"}`);
     $("counts").textContent = `Lint: ${told.join(", ") || "nothing to mend"}${dirty() ? " · not saved" : ""}`;
     list();
@@ -160,6 +161,7 @@
       const fresh = etag === "*";
       etag = result.told.etag;
       base = text.value;
+      known = errors;
       $("conflict").hidden = $("touched").hidden = true;
       if (fresh) { location.assign(result.told.href); return; }
       toast("Saved. What it replaced is kept.");
@@ -172,7 +174,9 @@
 
   async function fine() {
     const doubts = [];
-    if (errors) doubts.push(`Lint finds ${errors} error${errors === 1 ? "" : "s"}.`);
+    clearTimeout(timer);
+    await lint();
+    if (errors > (known ?? 0)) doubts.push(`Lint finds ${errors} error${errors === 1 ? "" : "s"}${known ? `, ${errors - known} more than in what is saved` : ""}.`);
     if (box.dataset.alone === undefined) {
       const told = await whom(true);
       if (!told) doubts.push("It could not be found out whom this touches.");
