@@ -78,14 +78,15 @@ async def _forecast(call: Call) -> web.StreamResponse:
 
 async def _foreseen(call: Call, one: Release) -> dict[str, Any]:
     """What publishing it, or taking it back, would do; `seen` is None while it is being found out."""
-    action = "rollback" if one.state == PUBLISHED else "publish"
+    again = call.query.get("again") == "1"  # what is published may be mended by publishing it once more
+    action = "rollback" if one.state == PUBLISHED and not again else "publish"
     if one.state not in (PUBLISHED, STAGED, RING, SUPERSEDED):
-        return {"action": "", "live": "stop", "seen": None, "shown": SHOWN}
+        return {"action": "", "live": "stop", "again": again, "seen": None, "shown": SHOWN}
     live = call.choice("live", CHOICES["publish"], "stop")
     live = live if live in CHOICES[action] else "stop"
     config = await call.run(call.site.config)
     seen = await call.run(call.site.forecasts.ask, config, action, one.id, live)
-    return {"action": action, "live": live, "seen": seen, "shown": SHOWN}
+    return {"action": action, "live": live, "again": again, "seen": seen, "shown": SHOWN}
 
 
 async def _file(call: Call) -> web.StreamResponse:
