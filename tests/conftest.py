@@ -61,6 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, (small, what) in COUNTS.items():
         parser.addoption(f"--{name}", type=int, default=small, help=f"{what} ({small})")
     parser.addoption("--evidence", type=Path, default=None, help="directory for the results of the proofs")
+    parser.addoption("--pictures", type=Path, default=None, help="directory for pictures of the manager's pages")
 
 
 def program(name: str) -> str:
