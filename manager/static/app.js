@@ -78,8 +78,11 @@
       if (now.state !== "done") return false;
       result = { ...result, told: now.result, then: now.then };
     }
-    if (element.dataset.done) toast(element.dataset.done);
     const then = result.then || result.told?.then || element.dataset.then || "reload";
+    if (element.dataset.done) {
+      if (then === "stay") toast(element.dataset.done);
+      else sessionStorage.setItem("toast", element.dataset.done); // told by the page that comes
+    }
     element.dispatchEvent(new CustomEvent("api-done", { bubbles: true, detail: result }));
     if (then === "reload") location.reload();
     else if (then !== "stay") location.assign(then);
@@ -228,6 +231,9 @@
     const trigger = event.detail.elt.getAttribute("hx-trigger") || "";
     if (!trigger.includes("every")) toast("The manager refused that; load the page again.");
   });
+
+  const left = $("toast") && sessionStorage.getItem("toast");
+  if (left) { sessionStorage.removeItem("toast"); toast(left); }
 
   window.mv = { call, ask, toast, follow, uploads, sentence };
 })();
