@@ -292,12 +292,12 @@ def one(config: Config, name: str) -> dict[str, Any]:
 
 def content(config: Config, name: str, version: str) -> dict[str, Any]:
     """What a version says, as its user knows it. Raises LookupError, OSError, EOFError, zlib.error."""
-    data = versions.read(config, name, version)
+    meant, data = _read(config, name, version)
     found = compare.parse(data)
     entries = [entry._asdict() for entry in found.entries[:ENTRIES]]
     return {
-        "size": len(data), "summary": found.summary(), "encoding": found.encoding, "ends": found.ends,
-        "entries": entries, "more": len(found.entries) - len(entries) + found.more,
+        "version": meant.id, "size": len(data), "summary": found.summary(), "encoding": found.encoding,
+        "ends": found.ends, "entries": entries, "more": len(found.entries) - len(entries) + found.more,
     }  # fmt: skip
 
 
@@ -313,8 +313,8 @@ def before(config: Config, name: str, version: str) -> str:
 
 def differences(config: Config, name: str, old: str, new: str) -> dict[str, Any]:
     """What changed from one version to another, in words. Raises as `content`."""
-    sides = [versions.find(config, name, version) for version in (old, new)]
-    found = compare.differences(*(versions.read(config, name, side.id) for side in sides))
+    sides, contents = zip(*(_read(config, name, version) for version in (old, new)), strict=True)
+    found = compare.differences(*contents)
     told = compare.sentences(found)
     tones = {one.words(): one.what for one in found}
     return {
@@ -323,6 +323,15 @@ def differences(config: Config, name: str, old: str, new: str) -> dict[str, Any]
         "sentences": [{"what": tones.get(text, compare.MOVED), "text": text} for text in told[:SENTENCES]],
         "more": max(0, len(told) - SENTENCES),
     }  # fmt: skip
+
+
+def _read(config: Config, name: str, version: str) -> tuple[versions.Version, bytes]:
+    """Which one is meant, and its octets: the archive is looked through once."""
+    meant = versions.find(config, name, version)
+    try:
+        return meant, versions.content(meant)
+    except FileNotFoundError:  # archived or replaced since
+        return meant, versions.read(config, name, meant.id)
 
 
 def _side(version: versions.Version) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from manager.problems import Problem
 from manager.routing import OPERATOR, VIEWER, Route
 from mv_iptel.config import Config
 from mv_iptel.status.words import HOWS
-from mv_iptel.userdata import check, versions
+from mv_iptel.userdata import check
 
 FIELDS = ("q", "kind", "state", "sort", "order")
 ROWS = 50
@@ -71,11 +71,13 @@ async def _one(call: Call) -> web.StreamResponse:
     values: dict[str, Any] = {"shown": None, "content": None, "fault": ""}
     if every and call.may(OPERATOR):
         wanted = version_of(call, "version") or every[0]["id"]
-        found = await ask(call, versions.find, told["file"], wanted)
-        values["shown"] = found.id
+        values["shown"] = wanted
         try:
-            values["content"] = await ask(call, userdata.content, told["file"], found.id)
+            values["content"] = await ask(call, userdata.content, told["file"], wanted)
+            values["shown"] = values["content"]["version"]
         except Problem as problem:
+            if problem.kind == "not-found":
+                raise
             values["fault"] = problem.detail
     changes = told["changes"]
     return await call.page(

@@ -41,7 +41,7 @@ class Exists(Exception):
 class _Member(NamedTuple):
     path: str  # inside the folder or ZIP
     name: str  # of the user data
-    version: str
+    version: versions.Version
 
 
 def served(config: Config, target: Path) -> Path | None:
@@ -128,19 +128,25 @@ def to_file(target: Path, table: bytes, overwrite: bool) -> Taken:
 
 
 def _members(config: Config, names: Iterable[str], old: bool) -> Iterator[_Member]:
+    archive = versions.Archive(config)
     for name in names:
-        for version in versions.of(config, name):
+        for version in versions.of(config, name, archive):
             if version.id == CURRENT:
-                yield _Member(name, name, CURRENT)
+                yield _Member(name, name, version)
             elif old:
-                yield _Member(f"versions/{name}/{version.id}", name, version.id)
+                yield _Member(f"versions/{name}/{version.id}", name, version)
 
 
 def _read(config: Config, member: _Member) -> tuple[bytes, float] | str:
     """Content and time, or why there is none: one damaged version must not cost the copy of all others."""
     try:
-        found = versions.find(config, member.name, member.version)
-        return versions.read(config, member.name, member.version), found.time
+        found = member.version
+        if found.id == CURRENT:
+            found = versions.find(config, member.name)
+        try:
+            return versions.content(found), found.time
+        except FileNotFoundError:  # archived or replaced since
+            return versions.read(config, member.name, found.id), found.time
     except (LookupError, FileNotFoundError):
         return "was removed meanwhile"
     except (OSError, EOFError, zlib.error) as error:

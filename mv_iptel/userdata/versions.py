@@ -123,18 +123,48 @@ def archived_in(archive: Path, name: str = "") -> dict[str, Sizes]:
     """The members of the archive by name; of one name only if it is given."""
     found: dict[str, Sizes] = {}
     for month in _names(archive):
-        if not _MONTH.match(month):
-            continue
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(archive / month) as entries:
-            for entry in entries:
-                if name and not entry.name.startswith(name):
-                    continue
-                match = _MEMBER.match(entry.name)
-                if match and (not name or match[1] == name):
-                    with suppress(FileNotFoundError):
-                        size = entry.stat(follow_symlinks=False).st_size
-                        found.setdefault(match[1], {})[match[2]] = size
+        if _MONTH.match(month):
+            _add_month(archive / month, name, found)
     return found
+
+
+def _add_month(month: Path, name: str, found: dict[str, Sizes]) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(month) as entries:
+        for entry in entries:
+            if name and not entry.name.startswith(name):
+                continue
+            match = _MEMBER.match(entry.name)
+            if match and (not name or match[1] == name):
+                with suppress(FileNotFoundError):
+                    size = entry.stat(follow_symlinks=False).st_size
+                    found.setdefault(match[1], {})[match[2]] = size
+
+
+class Archive:
+    """The archive for who asks for many names: a month is looked through again only when it has changed."""
+
+    def __init__(self, config: Config):
+        self._folder = archive_of(config)
+        self._months: dict[str, tuple[int, float, dict[str, Sizes]]] = {}  # changed, looked at, members
+
+    def of(self, name: str) -> Sizes:
+        """The members of a name, as they are now."""
+        found: Sizes = {}
+        for month in _names(self._folder):
+            with suppress(FileNotFoundError):
+                if _MONTH.match(month):
+                    found |= self._month(month).get(name, {})
+        return found
+
+    def _month(self, name: str) -> dict[str, Sizes]:
+        changed = os.stat(self._folder / name).st_mtime_ns
+        known = self._months.get(name)
+        # A change so shortly before the look may have been followed by another one with the same time.
+        if known is None or known[0] != changed or known[1] - changed / 1e9 < 0.1:
+            known = (changed, time.time(), {})
+            _add_month(self._folder / name, "", known[2])
+            self._months[name] = known
+        return known[2]
 
 
 def members_in(month: Path) -> Counter[str]:
@@ -184,13 +214,17 @@ def listing(config: Config) -> list[Held]:
     return found
 
 
-def of(config: Config, name: str) -> list[Version]:
-    """All contents of a name: the current one, then the others, the newest first. Empty: nothing is kept."""
+def of(config: Config, name: str, archive: Archive | None = None) -> list[Version]:
+    """All contents of a name: the current one, then the others, the newest first. Empty: nothing is kept.
+
+    Who asks for many names passes an `Archive`, which is not looked through for each.
+    """
     name = _known(name)
     current = _current(config, name)
     folder = folder_of(config, name)
     # The folder first: what leaves it meanwhile is in the archive already.
-    versions, members = kept_in(folder), archived_in(archive_of(config), name).get(name, {})
+    versions = kept_in(folder)
+    members = archive.of(name) if archive else archived_in(archive_of(config), name).get(name, {})
     found = [current] if current else []
     for one in sorted(versions.keys() | members.keys(), reverse=True):
         if one in versions:
@@ -212,10 +246,10 @@ def find(config: Config, name: str, version: str = CURRENT) -> Version:
 
     Raises LookupError with a sentence when there is none, or more than one content.
     """
+    if version == CURRENT and (current := _current(config, _known(name))) is not None:
+        return current
     found = of(config, name)
     if version == CURRENT:
-        if found and found[0].id == CURRENT:
-            return found[0]
         raise LookupError(f"{name} has no current file" + (f" and {len(found)} versions" if found else ""))
     wanted = version.strip().lower()
     fits = [one for one in found if wanted and (one.id.lower().startswith(wanted) or _is_sha(one, wanted))]
@@ -231,11 +265,16 @@ def read(config: Config, name: str, version: str = CURRENT) -> bytes:
     one = find(config, name, version)
     for _ in range(3):
         with suppress(FileNotFoundError):
-            with open(open_file(Path(one.path)), "rb") as file:
-                data = file.read()
-            return gzip.decompress(data) if one.place == "archive" else data
+            return content(one)
         one = find(config, name, one.id)  # it has just been archived, or replaced
     raise LookupError(f"{name} has no version {version!r} any more")
+
+
+def content(version: Version) -> bytes:
+    """The octets of one that was just found. Raises FileNotFoundError if it has moved meanwhile, OSError."""
+    with open(open_file(Path(version.path)), "rb") as file:
+        data = file.read()
+    return gzip.decompress(data) if version.place == "archive" else data
 
 
 def restore(

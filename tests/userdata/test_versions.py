@@ -102,6 +102,23 @@ def test_members_of_a_month(shelf):
     assert versions.members_in(month.parent) == {}
 
 
+def test_many_names_of_one_archive(shelf):
+    """What is archived while they are asked for is seen; a month that has not changed is not read again."""
+    archive = versions.Archive(shelf.config)
+    assert versions.of(shelf.config, NAME, archive) == versions.of(shelf.config, NAME)
+    assert archive.of("5_4620data.txt") == {}
+    (month,) = versions.archive_of(shelf.config).iterdir()
+    (member,) = month.iterdir()
+    there = member.name.removeprefix(NAME)
+    (month / f"5_4620data.txt{there}").write_bytes(member.read_bytes())
+    assert archive.of("5_4620data.txt").keys() == archive.of(NAME).keys()
+    os.utime(month, (START, START))
+    assert archive.of(NAME)
+    member.unlink()
+    os.utime(month, (START, START))
+    assert archive.of(NAME), "read again, though the month is as it was"
+
+
 def test_restore_of_what_is_there(shelf):
     assert versions.restore(shelf.config, NAME, "current", now=lambda: shelf.time).same
     with pytest.raises(LookupError):
