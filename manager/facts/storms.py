@@ -21,9 +21,8 @@ LATEST = 24 * 3600.0  # an estimate beyond this is none
 _NAME = "replace(files.name, '\\', '/')"
 _LAST = f"lower(replace({_NAME}, rtrim({_NAME}, replace({_NAME}, '/', '')), ''))"
 # In a roll-out phones fetch their script under a name of its own.
-_SCRIPT = (
-    f"({_LAST} IN ({', '.join(repr(name) for name in sorted(SCRIPTS))}) OR {_LAST} LIKE 'mvr-%upgrade.%')"
-)
+_SCRIPTS = ", ".join(repr(name) for name in sorted(SCRIPTS))
+_SCRIPT = f"({_LAST} IN ({_SCRIPTS}) OR {_LAST} LIKE 'mvr-%upgrade.%')"
 _SETTINGS = f"{_LAST} IN ({', '.join(repr(name) for name in sorted(SETTINGS))})"
 _SOFTWARE = " OR ".join(
     f"files.name LIKE '%.{ending}'" for ending in ("bin", "tar", "app", "kt", "tgz", "ebin", "zip")

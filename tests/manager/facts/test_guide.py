@@ -61,7 +61,7 @@ def test_firmware_is_ordered_missing_or_there(home, tmp_path):
     step, _ = guide.software(Served.memory(script))
     assert step.state == "look" and "96xxupgrade.txt orders x_3_2.bin" in step.said[0]
     step, rows = guide.software(Served.memory({**script, "x_3_2.bin": b"x"}))
-    assert step.state == "done" and [row.ordered for row in rows][0] == (("x_3_2.bin", True),)
+    assert step.state == "done" and rows[0].ordered == (("x_3_2.bin", True),)
 
 
 def test_the_samples_with_firmware_are_done(tmp_path):

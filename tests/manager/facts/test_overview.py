@@ -36,7 +36,7 @@ def test_all_is_well(tmp_path):
 @pytest.mark.parametrize(
     ("parts", "tone", "text"),
     [
-        ({"listeners": [row("tftp", 69, "failed", error="taken")]}, "bad", "TFTP on port 69 is not up: taken"),
+        ({"listeners": [row("tftp", 69, "failed", error="taken")]}, "bad", "TFTP on port 69 is not up"),
         ({"config": {"findings": ["a.ini:3: odd"], "loaded": NOW}}, "warn", "a.ini:3: odd"),
         ({"server": {"legacy": ["LegacyTLS"]}}, "legacy", "LegacyTLS=1: TLS 1.0 and 1.1"),
         ({"disk": {"free": 4, "total": 100}}, "bad", "Only 4 B of 100 B are free"),

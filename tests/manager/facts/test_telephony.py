@@ -18,9 +18,11 @@ def config(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "good"),
     [
-        ("h323", "192.0.2.10", True), ("h323", "192.0.2.10,cm.example.com", True), ("h323", "2001:db8::1", True),
+        ("h323", "192.0.2.10", True), ("h323", "192.0.2.10,cm.example.com", True),
+        ("h323", "2001:db8::1", True),
         ("h323", "192.0.2.10, 192.0.2.11", False), ("h323", "", False), ("h323", "a b", False),
-        ("h323", ",".join(["10.0.0.1"] * 9), False), ("h323", 'x"y', False), ("h323", "192.0.2.1\nSET A b", False),
+        ("h323", ",".join(["10.0.0.1"] * 9), False), ("h323", 'x"y', False),
+        ("h323", "192.0.2.1\nSET A b", False), ("h323", "192.0.2.1\n", False),
         ("sip", "192.0.2.20:5061;transport=tls", True), ("sip", "sm.example.com", True),
         ("sip", "[2001:db8::1]:5061;transport=tcp", True), ("sip", "192.0.2.20;transport=x", False),
         ("sip", "192.0.2.20:5061;transport=tls SET", False), ("sip", "$MACADDR", False),
