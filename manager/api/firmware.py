@@ -192,8 +192,10 @@ async def _rollback(call: Call) -> web.StreamResponse:
 
 async def _remove(call: Call) -> web.StreamResponse:
     one = await the_release(call)
-    if one.state == ARRIVING:
-        raise Problem("conflict", f"{one.id} is being taken in; wait until that is over")
+    if one.state == ARRIVING:  # one that a crash has cut off is held by nobody
+        if one.id not in await call.run(intake.clean, call.site.home):
+            raise Problem("conflict", f"{one.id} is being taken in; wait until that is over")
+        return call.nothing()
 
     def work(publisher: Publisher, operation: Operation) -> Done | Held:
         operation.say("Removing what only it has")

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from mv_iptel.firmware import generations
+from mv_iptel.firmware import generations, intake
+from mv_iptel.firmware.releases import Release, Releases
 from tests.manager.here import Here, made
 from tests.manager.releases import APP, SCRIPT, change, drop, package, taken_in, zipped
 
@@ -134,6 +135,16 @@ def test_a_wish_that_nobody_knows_is_refused(operator, first, told):
 def test_a_release_that_is_not_there(operator, ident):
     assert operator.get(f"/api/v1/firmware/releases/{ident}").status in (400, 404)
     assert operator.call("POST", f"/api/v1/firmware/releases/{ident}/publish").status in (400, 404)
+
+
+def test_what_a_crash_cut_off_may_be_removed_and_what_arrives_may_not(here, operator):
+    kept = Releases(here.home)
+    one = Release("half-01234567", "arriving", "manager", "half.zip", 1.0, 1.0)
+    kept.put(one)
+    place = f"/api/v1/firmware/releases/{one.id}"
+    with intake._held(kept.folder / one.id, 0):
+        assert operator.call("DELETE", place).status == 409
+    assert operator.call("DELETE", place).status == 204 and kept.get(one.id) is None
 
 
 def test_who_only_looks_sends_and_changes_nothing(here, viewer, first):
