@@ -7,7 +7,7 @@ from aiohttp import web
 from manager.call import Call
 from manager.routing import ADMINISTRATOR, Role, Route
 
-ROWS = 50
+ROWS = 30
 MAY = {
     Role.VIEWER: "sees everything but users' data and secrets, and changes nothing",
     Role.OPERATOR: "also changes files, lists, firmware and user data",
