@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import ipaddress
 import logging
@@ -35,6 +36,7 @@ HEADERS = {
     # No Strict-Transport-Security: it would hold for all ports of this host, the status page's too.
 }
 SAFE = {"GET", "HEAD"}
+NEVER_THERE = (errno.ENAMETOOLONG, errno.ELOOP)  # a name that no file can have here
 INTERFACES = 5.0  # seconds that this host's addresses are taken to stay the same
 COOKIE, PLAIN_COOKIE = "__Host-mv_session", "mv_session"
 
@@ -61,9 +63,13 @@ class Guard:
             except Problem as problem:
                 answer = await self._refusal(call, problem)
             except OSError as fault:
-                if not full(fault):
+                if full(fault):
+                    problem = Problem("disk-full", NO_ROOM)
+                elif fault.errno in NEVER_THERE:
+                    problem = Problem("not-found")
+                else:
                     raise
-                answer = await self._refusal(call, Problem("disk-full", NO_ROOM))
+                answer = await self._refusal(call, problem)
             if answer.prepared:
                 return answer
             return dress(answer)
@@ -107,7 +113,11 @@ class Guard:
                 problem = Problem("sign-in")
         except Problem as other:
             problem = other
-        answer = await self._refusal(call, problem)
+        try:
+            answer = await self._refusal(call, problem)
+        except Exception:  # the page that should tell it is broken, too
+            _log.exception("the manager failed at what it says of %s", request.path)
+            answer = web.Response(status=problem.status, text=f"{problem.title}\n")
         return dress(answer)
 
     async def _check(self, call: Call) -> None:

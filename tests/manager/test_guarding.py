@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import shutil
@@ -252,11 +253,21 @@ def test_a_fault_of_ours(here, viewer, broken, caplog):
 
 
 def test_a_disk_without_room(here, viewer, broken):
-    import errno
-
     broken(OSError(errno.ENOSPC, "No space left on device"))
     answer = viewer.get("/state", **{"HX-Request": "true"})
     assert answer.status == 507 and "make room" in answer.text
+
+
+def test_a_name_that_no_file_can_have(here, viewer, broken):
+    broken(OSError(errno.ENAMETOOLONG, "File name too long"))
+    assert viewer.get("/state", **{"HX-Request": "true"}).status == 404
+
+
+def test_a_page_of_faults_that_fails(here, viewer, broken):
+    broken(ValueError("a secret thing"))
+    answer = viewer.get("/operations")
+    assert (answer.status, answer.text) == (500, "The manager could not do it\n")
+    assert answer.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
 
 
 def test_refusals_stand_in_the_log_without_what_was_sent(here, viewer, caplog):
