@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from manager.audit import Audit
 from manager.bodies import Bodies
 from manager.delaying import Delays
+from manager.facts import exports
 from manager.facts.forecasts import Forecasts
 from manager.facts.lint import Judge
 from manager.facts.overview import Inquiry
@@ -48,6 +49,7 @@ class Site:
         self.operations = Operations(self.store)
         self.bodies = Bodies()
         self.incoming = Incoming(self.home.var / "incoming")
+        exports.prune(self.home, float("inf"))  # nobody fetches a copy of users' data over a restart
         self.forecasts = Forecasts()
         self._server: Config | None = None
         self._state: object = None

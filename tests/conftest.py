@@ -51,6 +51,7 @@ COUNTS = {
     "rollout": (40, "phones of a roll-out"),
     "scan": (60, "phones that a scan asks"),
     "central-kills": (6, "kills of a centre, its branches and publications"),
+    "users": (300, "users whose data the manager lists"),
     "firmware-size": (32 << 20, "octets of the firmware whose way to a branch is cut"),
 }
 

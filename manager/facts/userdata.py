@@ -52,11 +52,19 @@ class Shelf:
         self.archived = archived  # name -> versions in the archive
         self.extensions = len({key.kept.ext for key in keys if key.kept.ext})
         self._sorted = {"extension": sorted(keys, key=_ORDER["extension"])}
+        self._names: dict[str, list[str]] = {}
 
     def keys(self, sort: str = "extension") -> list[Key]:
         if sort not in self._sorted:
             self._sorted[sort] = sorted(self._sorted["extension"], key=_ORDER[sort])
         return self._sorted[sort]
+
+    def names(self, sort: str) -> list[str]:
+        """What is searched in, of each key: with many users a plain list is read ten times as fast."""
+        if sort not in self._names:
+            # A name without an extension begins with none: its digits are the model's.
+            self._names[sort] = [key.name if key.kept.ext else f"_{key.name}" for key in self.keys(sort)]
+        return self._names[sort]
 
 
 class Index:
@@ -154,9 +162,9 @@ def listing(
     keys = found = shelf.keys(sort)
     query = query.strip().casefold()
     if query.isdigit():
-        found = [key for key in found if key.kept.ext.startswith(query)]
+        found = [key for key, name in zip(found, shelf.names(sort), strict=True) if name.startswith(query)]
     elif query:
-        found = [key for key in found if query in key.name.casefold()]
+        found = [key for key, name in zip(found, shelf.names(sort), strict=True) if query in name]
     if kind != "all":
         found = [key for key in found if key.kept.cls == kind]
     if state == "password":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
 from manager.routing import Role
 from mv_iptel.library.answers import Refuse
+from mv_iptel.userdata import versions
 from mv_iptel.userdata.names import parse
 from mv_iptel.userdata.policies import Pins
 from mv_iptel.userdata.store import Origin, keep
@@ -98,3 +100,32 @@ def test_an_empty_store_says_what_to_do(tmp_path):
     with Here(made(tmp_path / "home")) as empty:
         text = empty.person(Role.OPERATOR).get("/userdata").text
         assert "Nothing is kept yet" in text and "SET FTPSRVR" in text and "Take a copy" not in text
+
+
+@pytest.mark.prove
+def test_the_first_octet_with_many_users(tmp_path, count, evidence):
+    """The list, searched, sorted and paged: each within 50 ms, but for the first look at all of them."""
+    users = count("users")
+    with Here(made(tmp_path / "home")) as here:
+        config = here.site.config()
+        for number in range(users):
+            name = f"{10_000 + number}_96xxdata.txt"
+            (config.http.backup_dir / name).write_bytes(b"Redial=1\n")
+            folder = versions.folder_of(config, name)
+            folder.mkdir(parents=True)
+            (folder / "20260302T073011.000000Z-d1eb2cfa").write_bytes(b"Redial=0\n")
+        operator = here.person(Role.OPERATOR)
+        begun = time.perf_counter()
+        assert operator.get("/userdata").status == 200
+        first = time.perf_counter() - begun
+        told = {}
+        for path in ("", "?page=7", "?q=99", "?sort=changed&order=down", "?state=deleted", "?state=password"):
+            took = []
+            for _ in range(10):
+                begun = time.perf_counter()
+                answer = operator.get(f"/userdata{path}")
+                took.append(time.perf_counter() - begun)
+                assert answer.status == 200 and len(answer.body) < 100 * 1024
+            told[path or "all"] = round(min(took) * 1000, 1)
+    evidence("manager-userdata", users=users, first_look_ms=round(first * 1000, 1), pages_ms=told)
+    assert max(told.values()) < 50, told
