@@ -94,6 +94,9 @@ def test_who_was_only_refused_is_no_phone_but_has_a_time_line(seen):
     seen(refused(1, name="a"), refused(2, 1.0, name="b", mac=OTHER, identified="name"))
     assert seen.reader().phones() == []
     assert [row["name"] for row in seen.reader().timeline("192.0.2.17")] == ["a", "b"]
+    last = seen.reader().timeline("192.0.2.17")[-1]["id"]
+    assert [row["name"] for row in seen.reader().timeline("192.0.2.17", before=last)] == ["a"]
+    assert seen.reader().timeline("192.0.2.17", chosen=lambda row: False) == []
 
 
 def test_who_says_what_it_is_and_is_refused_is_a_phone(seen):
@@ -143,6 +146,9 @@ def test_one_time_line_over_all_protocols_and_addresses(seen):
         ("tftp", "192.0.2.17"), ("https", "192.0.2.17"), ("http", "192.0.2.99"),
     ]  # fmt: skip
     assert [row["id"] for row in seen.reader().timeline(MAC, limit=2)] == [2, 3]
+    assert [row["id"] for row in seen.reader().timeline(MAC, limit=1, before=3)] == [2]
+    assert [row["id"] for row in seen.reader().timeline(MAC, chosen=lambda row: row["name"] != "a")] == [1, 3]
+    assert [row["id"] for row in seen.reader().timeline(MAC, 1, 3, lambda row: row["proto"] == "tftp")] == [1]
     assert seen.inventory.addresses(MAC) == ["192.0.2.99", "192.0.2.17"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -36,19 +37,19 @@ def numbered(config: Config, reader: Reader, number: int) -> tuple[dict[str, Any
     return row, words(lead) if lead else ""
 
 
-async def now_of(site: Site, row: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """What the same request would get now, with all steps; and what is not known about that."""
-    asked = {
-        "address": row["peer"],
-        "name": row["name"],
-        "protocol": row["proto"],
-        "agent": row["agent"],
-        "mac": row["mac"],
-    }
+def again(row: Mapping[str, Any]) -> dict[str, str]:
+    """The question that `why` is asked about the same request."""
+    asked = {"address": row["peer"], "name": row["name"], "protocol": row["proto"], "agent": row["agent"],
+             "mac": row["mac"]}  # fmt: skip
     if row["op"] != "read":
         methods = METHODS[row["op"]]
         asked["method"] = methods.get(row["proto"], methods[""])
-    return await why(site, asked)
+    return asked
+
+
+async def now_of(site: Site, row: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """What the same request would get now, with all steps; and what is not known about that."""
+    return await why(site, again(row))
 
 
 async def why(site: Site, asked: dict[str, str]) -> tuple[dict[str, Any] | None, str]:
@@ -62,10 +63,10 @@ async def why(site: Site, asked: dict[str, str]) -> tuple[dict[str, Any] | None,
         return (
             (told, "") if isinstance(told, dict) and "steps" in told else (None, "the server gave no answer")
         )
-    return await asyncio.get_running_loop().run_in_executor(site.threads, _alone, site.config(), asked)
+    return await asyncio.get_running_loop().run_in_executor(site.threads, alone, site.config(), asked)
 
 
-def _alone(config: Config, asked: dict[str, str]) -> tuple[dict[str, Any] | None, str]:
+def alone(config: Config, asked: dict[str, str]) -> tuple[dict[str, Any] | None, str]:
     parsed = question(asked)
     if isinstance(parsed, str):
         return None, parsed

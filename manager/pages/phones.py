@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +22,7 @@ from mv_iptel.addresses import address_of, mac_of
 from mv_iptel.cli.leads import Leads, words
 from mv_iptel.config import Config
 from mv_iptel.firmware import advisories
+from mv_iptel.home import Home
 from mv_iptel.phones.whom import handset_of, phones_of
 from mv_iptel.rollout import plans
 from mv_iptel.status.words import OPS, OUTCOMES, REASONS, SOURCES, mac
@@ -120,10 +123,27 @@ class Known:
         self.name = (mac(phone["mac"]) or phone["address"]) if phone else who
 
     @property
+    def words(self) -> dict[str, Any]:
+        """What the templates call things."""
+        return {**_WORDS, "short": short(self.config.home)}
+
+    @property
     def path(self) -> str:
         from manager.rendering import part
 
         return f"/phones/{part(self.key)}"
+
+
+def short(home: Home) -> Callable[[str], str]:
+    """Makes a text say where in the home something lies, without where the home is."""
+    folders = (f"{home.data}{os.sep}", f"{home.root}{os.sep}")
+
+    def shorten(text: str) -> str:
+        for folder in folders:
+            text = text.replace(folder, "")
+        return text
+
+    return shorten
 
 
 async def found(call: Call) -> Known:
@@ -174,7 +194,7 @@ async def _phone(call: Call) -> web.StreamResponse:
 
     values = await call.run(read)
     template = "phones/phone.html" if phone else "phones/stranger.html"
-    return await call.page(template, known=known, phone=phone, tab="", **values, **_WORDS)
+    return await call.page(template, known=known, phone=phone, tab="", **values, **known.words)
 
 
 def kept(config: Config, ext: str) -> list[dict[str, Any]]:
@@ -223,7 +243,7 @@ async def _timeline(call: Call) -> web.StreamResponse:
         "protocols": PROTOCOLS,
     }
     template = "phones/_timeline.html" if call.htmx else "phones/timeline.html"
-    return await call.page(template, known=known, phone=known.phone, tab="timeline", **values, **_WORDS)
+    return await call.page(template, known=known, phone=known.phone, tab="timeline", **values, **known.words)
 
 
 def timeline(
@@ -241,7 +261,7 @@ async def _refused(call: Call) -> web.StreamResponse:
     known = await found(call)
     refusals = await call.run(refusals_of, call, known)
     return await call.page(
-        "phones/refused.html", known=known, phone=known.phone, tab="refused", refusals=refusals, **_WORDS
+        "phones/refused.html", known=known, phone=known.phone, tab="refused", refusals=refusals, **known.words
     )
 
 
@@ -278,7 +298,8 @@ async def _boot(call: Call) -> web.StreamResponse:
         "more": max(0, len(trace) - LINES),
         "everything": everything,
     }
-    return await call.page("phones/boot.html", known=known, phone=known.phone, tab="boot", **values, **_WORDS)
+    values |= known.words
+    return await call.page("phones/boot.html", known=known, phone=known.phone, tab="boot", **values)
 
 
 def asked_of(call: Call) -> boots.Asked:
@@ -327,7 +348,7 @@ async def _settings(call: Call) -> web.StreamResponse:
         "link": f"{known.path}/settings{'?' if query else ''}{query}",
     }
     template = "phones/_settings.html" if call.htmx else "phones/settings.html"
-    return await call.page(template, known=known, phone=known.phone, tab="settings", **values, **_WORDS)
+    return await call.page(template, known=known, phone=known.phone, tab="settings", **values, **known.words)
 
 
 async def _unknown(call: Call) -> web.StreamResponse:
@@ -348,7 +369,7 @@ async def _unknown(call: Call) -> web.StreamResponse:
 
     values = await call.run(read)
     template = "phones/_unknown.html" if call.htmx else "phones/unknown.html"
-    return await call.page(template, everything=everything, **values, **_WORDS)
+    return await call.page(template, everything=everything, **values)
 
 
 _WORDS: dict[str, Any] = {

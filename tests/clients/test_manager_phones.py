@@ -1,4 +1,4 @@
-"""The phones' pages in Debian's Chromium: a simulated phone boots, a stranger is refused, both are looked up."""
+"""The phones' pages in Debian's Chromium: a simulated phone boots, a stranger is refused, both are found."""
 
 from __future__ import annotations
 

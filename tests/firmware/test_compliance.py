@@ -63,6 +63,14 @@ def test_a_model_as_the_phone_says_it():
     assert live.of(Phone("9620")).software == "a_1_1.bin"
 
 
+def test_which_macs_scripts_know():
+    script = b"IF $MACADDR SEQ 00:04:0d:11:22:33 GOTO ONE\n# ONE\nGET 46xxsettings.txt\n"
+    known = orders(script).by_mac(Phone("9611G"))
+    assert known("00040d112233") and not known("00040d445566")
+    assert not orders().by_mac(Phone("9611G"))("00040d112233")
+    assert not orders(script).by_mac(Phone("toaster"))("00040d112233")
+
+
 def test_a_phone_that_scripts_know_by_its_mac():
     script = (
         b"IF $MACADDR SEQ 00040D000007 GOTO ONE\nSET APPNAME a_1_1.tar\nGOTO E\n# ONE\n"
