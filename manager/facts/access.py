@@ -133,6 +133,7 @@ def answer(told: Mapping[str, Any]) -> dict[str, Any]:
     """The tester's answer in words: yes, no or perhaps; what happens; and the line that decides."""
     decision, steps = told["decision"], told["steps"]
     because, source, line = "", "", 0
+    near = told["reason"] == "not-listed"  # the line is only the nearest one
     for step in steps:
         if step["step"] in ("admit", "list") and not because:
             because, source, line = step["result"], step["source"], step["line"]
@@ -147,7 +148,7 @@ def answer(told: Mapping[str, Any]) -> dict[str, Any]:
         size = f", {words.size(told['bytes'])}" if "bytes" in told else ""
         text = f"it gets {os.path.basename(told['file'])}{size}"
         if any(step["step"] == "list" and "served instead" in step["result"] for step in steps):
-            verdict, tone = "Not that file", "warn"
+            verdict, tone, near = "Not that file", "warn", True
             text = f"it gets {os.path.basename(told['file'])} instead{size}"
     elif decision == "challenge":
         verdict, tone, text = "It depends", "warn", told.get("detail") or "the client must show who it is"
@@ -161,6 +162,7 @@ def answer(told: Mapping[str, Any]) -> dict[str, Any]:
         "because": because,
         "source": source,
         "line": line,
+        "near": near,
     }
 
 

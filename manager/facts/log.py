@@ -270,9 +270,14 @@ def _cursor(before: str) -> tuple[int, int]:
 def _text(event: Mapping[str, Any]) -> str:
     """What is worth saying of a request beside its outcome."""
     if event["outcome"] == "refused":
-        return plain(event["detail"] or words.REASONS.get(event["reason"], ""), 400)
+        detail, source = event["detail"], event["source"]
+        if source:  # the row says where; whole paths stand on the number's own page
+            detail = detail.replace(source, _last(source))
+        return plain(detail or words.REASONS.get(event["reason"], ""), 400)
     done = words.OPS.get(event.get("op", "read"), "")
-    parts = [f"{words.size(event['bytes'])} in {event['seconds']:.3g} s"]
+    seconds = event["seconds"]
+    took = f"{seconds:.3g} s" if seconds >= 1 else f"{max(1, round(seconds * 1000))} ms"
+    parts = [f"{words.size(event['bytes'])} in {took}"]
     if event.get("op", "read") != "read":
         parts.insert(0, done)
     if event["detail"]:
@@ -283,5 +288,13 @@ def _text(event: Mapping[str, Any]) -> str:
 
 
 def _place(event: Mapping[str, Any]) -> str:
+    """The file that decided, unless the text names it."""
+    source = event["source"]
+    if not source or (not event["line"] and source in event.get("detail", "")):
+        return ""
     line = f", line {event['line']}" if event["line"] else ""
-    return f"{plain(event['source'], 300)}{line}" if event["source"] else ""
+    return f"{plain(_last(source), 200)}{line}"
+
+
+def _last(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path

@@ -57,9 +57,10 @@ async def _list(call: Call) -> web.StreamResponse:
     copy, changes = call.query.get("copy", ""), ""
     if copy:
         text = await call.run(lists.version, config, kind.key, copy)
-        changes = await call.run(lists.difference, text, found.text, found.path.name)
+        changes = await call.run(lists.difference, text, found.text)
+    rows = [row for row in changes.splitlines() if row not in ("--- list before", "+++ list after")]
     return await call.page(
-        "access/list.html", one=found, kept=kept[:50], copy=copy, changes=changes.splitlines()[:400],
+        "access/list.html", one=found, kept=kept[:50], copy=copy, changes=rows[:400],
         line=call.number("line", 0), inside=len(found.text) <= LARGEST,
     )  # fmt: skip
 

@@ -97,7 +97,12 @@ def test_the_home_alone_answers_with_the_line_that_decides(config, address, name
 def test_a_phone_off_the_list_is_told_that_it_gets_another_file(config):
     (config.http.http_dir / "fxd_upgrade.scr").write_text("## nothing\n")
     words = access.answer(access.by_home(config, {"address": "10.8.0.1", "name": "46xxupgrade.scr"}))
-    assert words["verdict"] == "Not that file" and "fxd_upgrade.scr" in words["text"] and words["line"] == 3
+    assert (
+        words["verdict"] == "Not that file"
+        and words["near"]
+        and "fxd_upgrade.scr" in words["text"]
+        and words["line"] == 3
+    )
 
 
 def test_who_is_banned_gets_nothing(config):
