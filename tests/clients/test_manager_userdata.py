@@ -91,13 +91,13 @@ def test_from_the_list_to_a_restore(manager, admin, window, chromium):
 
     # The phone stores something newer before the administrator has made up his mind.
     put(daemon, FILE, SECOND + b"PHNLABEL2=Newest\n")
-    page.get_by_role("button", name="Restore the content").click()
+    page.get_by_role("button", name="Restore this version").click()
     page.get_by_role("alert").get_by_text("Somebody else has changed this meanwhile").wait_for()
     assert b"Newest" in versions.read(config, FILE)
     window.said.clear()  # the browser tells a refused call on its console
     page.reload()
     page.get_by_text("label 2 removed: Newest").wait_for()
-    page.get_by_role("button", name="Restore the content").click()
+    page.get_by_role("button", name="Restore this version").click()
     page.wait_for_url(re.compile(f"/userdata/{FILE}$"))
     page.get_by_text("Anna 201").wait_for()
     assert versions.read(config, FILE) == FIRST
@@ -132,8 +132,14 @@ def test_a_password_is_forgotten_by_the_running_server(manager, window):
 
 
 def test_on_a_phones_screen_and_in_the_dark(chromium, admin):
+    old = admin.get(f"/api/v1/userdata/{FILE}").json["versions"][-1]["id"]
     window = Window(chromium, admin, width=390, dark=True)
-    for path in ("/userdata", f"/userdata/{FILE}", f"/userdata/{FILE}/differences"):
+    for path in (
+        "/userdata",
+        f"/userdata/{FILE}",
+        f"/userdata/{FILE}/differences",
+        f"/userdata/{FILE}/differences?old=current&new={old}&restore=1",
+    ):
         page = window.open(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
         assert window.faults() == [], path
