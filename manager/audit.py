@@ -15,7 +15,7 @@ from manager.store import Store
 MOST = 20_000  # characters of a before or an after
 DAYS, ROWS = 400, 100_000  # so long, and so many, it is kept
 TRIES = 10_000  # rows of failed sign-ins: whoever guesses passwords pushes nobody's changes out
-FAILED = "sign-in-failed"
+FAILED = "sign-in failed"
 EVERY = 200  # rows after which it is looked whether any are too old
 PATIENCE = 3.0  # seconds for a search
 LINES = 2000  # of a before or an after that are compared

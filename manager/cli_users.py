@@ -109,7 +109,7 @@ def add(kept: Kept, as_json: bool, name: str, role: str, ask: bool) -> None:
     """
     password = _asked(name) if ask else made_up()
     made = _done(kept.people.add(name, _role(role), password, fresh=not ask))
-    kept.wrote("user-added", made.name, after=made.role.word)
+    kept.wrote("user added", made.name, after=made.role.word)
     _tell(made, as_json, f"{made.name} is added as {made.role.word}", "" if ask else password)
 
 
@@ -130,7 +130,7 @@ def passwd(kept: Kept, as_json: bool, name: str, ask: bool) -> None:
     _there(kept, name)
     password = _asked(name) if ask else made_up()
     made = _done(kept.people.passwd(name, password, fresh=not ask))
-    kept.wrote("password-reset", made.name, after="all sessions ended")
+    kept.wrote("password reset", made.name, after="all sessions ended")
     kept.people.clear(made.name)
     _tell(made, as_json, f"{made.name} has another password, and is signed out", "" if ask else password)
 
@@ -148,7 +148,7 @@ def role(kept: Kept, as_json: bool, name: str, role: str) -> None:
     """
     old = _there(kept, name)
     made = _done(kept.people.change(name, _role(role), disabled=False))
-    kept.wrote("user-changed", made.name, _state_words(old), _state_words(made))
+    kept.wrote("user changed", made.name, _state_words(old), _state_words(made))
     _tell(made, as_json, f"{made.name} is {made.role.word} now")
 
 
@@ -164,7 +164,7 @@ def remove(kept: Kept, as_json: bool, name: str) -> None:
     """
     gone = _done(kept.people.remove(name))
     kept.people.clear(gone.name)
-    kept.wrote("user-removed", gone.name, before=_state_words(gone))
+    kept.wrote("user removed", gone.name, before=_state_words(gone))
     _tell(gone, as_json, f"{gone.name} is removed")
 
 

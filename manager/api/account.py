@@ -36,7 +36,7 @@ async def _password(call: Call) -> web.StreamResponse:
     done = await call.run(site.people.passwd, user.name, new)
     if isinstance(done, No):
         raise Problem(done.kind, done.text)
-    await call.audit("password", user.name, after="all other sessions ended")
+    await call.audit("password changed", user.name, after="all other sessions ended")
     await call.run(site.people.clear, user.name)
     # A new session for this browser: what somebody may have read of the old one is worth nothing.
     token = await call.run(site.sessions.open, done, call.peer, call.request.headers.get("User-Agent", ""))
@@ -55,7 +55,7 @@ async def _prove(call: Call, user: User, old: str) -> None:
             raise Problem("slow-down", f"try again in {max(1, round(wait))} s")
         if await call.run(site.people.check, user.name, old) is None:
             await call.run(site.delays.failed, own, peer)
-            await call.audit("password-refused", user.name)
+            await call.audit("own password wrong", user.name)
             raise _invalid("old", "the old password is another")
         await call.run(site.delays.right, own, peer)
 
@@ -71,7 +71,7 @@ async def _end_one(call: Call) -> web.StreamResponse:
     key = call.path["id"]
     if not await call.run(call.site.sessions.end_one, call.user.name, key):
         raise Problem("not-found", "this session has ended already")
-    await call.audit("sign-out", "one browser")
+    await call.audit("signed out", "one browser")
     answer = call.nothing()
     if key == call.session.id:
         take_cookie(call, answer)
@@ -83,7 +83,7 @@ async def _end_all(call: Call) -> web.StreamResponse:
     assert call.user is not None and call.session is not None
     stays = call.choice("but", {"none", "this"}, "none") == "this"
     count = await call.run(call.site.sessions.end_all, call.user.name, call.session.id if stays else "")
-    await call.audit("sign-out", f"{count} browsers" if count != 1 else "one browser")
+    await call.audit("signed out", f"{count} browsers" if count != 1 else "one browser")
     answer = call.nothing()
     if not stays:
         take_cookie(call, answer)

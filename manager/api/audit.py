@@ -83,11 +83,11 @@ async def _file(
     told = asked(call)
     pieces = call.site.audit.pieces(told)
     part: list[dict[str, Any]] | None = await look(call, next, pieces, None)
-    await call.audit("audit-exported", name, after=", ".join(filter(None, told)))
+    await call.audit("audit trail exported", name, after=", ".join(filter(None, told)))
     answer = web.StreamResponse(headers={
         "Content-Type": kind, "Content-Disposition": f'attachment; filename="{name}"',
     })  # fmt: skip
-    dress(answer, call.site.manager.settings.use_https)
+    dress(answer)
     await answer.prepare(call.request)
     first = True
     while part is not None or first:

@@ -36,7 +36,7 @@ async def _add(call: Call) -> web.StreamResponse:
     password = made_up()
     async with call.site.delays.turn(f"users of {call.user.name}", f"users of {call.user.name}"):  # type: ignore[union-attr]
         user = _done(await call.run(call.site.people.add, name, role, password), "name")
-    await call.audit("user-added", user.name, after=_words(user))
+    await call.audit("user added", user.name, after=_words(user))
     place = f"/api/v1/users/{user.name}"
     # The only time that it is shown: nobody can look it up later.
     return call.json({**user.told(), "password": password}, 201, user.etag, {"Location": place})
@@ -53,7 +53,7 @@ async def _change(call: Call) -> web.StreamResponse:
     _not_oneself(call, old)
     call.match(old.etag)
     user = _done(await call.run(call.site.people.change, old.name, role, disabled, old.etag))
-    await call.audit("user-changed", user.name, _words(old), _words(user))
+    await call.audit("user changed", user.name, _words(old), _words(user))
     return call.json(user.told(), etag=user.etag)
 
 
@@ -68,7 +68,7 @@ async def _reset(call: Call) -> web.StreamResponse:
         user = _done(await call.run(call.site.people.passwd, old.name, password, True, old.etag))
     await call.run(call.site.people.clear, user.name)
     await call.audit(
-        "password-reset", user.name, after="all sessions ended; the next sign-in asks for a new one"
+        "password reset", user.name, after="all sessions ended; the next sign-in asks for a new one"
     )
     return call.json({**user.told(), "password": password}, etag=user.etag)
 
@@ -79,7 +79,7 @@ async def _remove(call: Call) -> web.StreamResponse:
     call.match(old.etag)
     _done(await call.run(call.site.people.remove, old.name, old.etag))
     await call.run(call.site.people.clear, old.name)
-    await call.audit("user-removed", old.name, before=_words(old))
+    await call.audit("user removed", old.name, before=_words(old))
     return call.nothing()
 
 
@@ -87,7 +87,7 @@ async def _sign_out(call: Call) -> web.StreamResponse:
     """End all sessions of a user."""
     user = await _named(call)
     count = await call.run(call.site.sessions.end_all, user.name)
-    await call.audit("sign-out", f"{user.name}: {count} sessions")
+    await call.audit("signed out", f"{user.name}: {count} sessions")
     return call.nothing()
 
 

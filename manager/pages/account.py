@@ -6,7 +6,7 @@ from aiohttp import web
 
 from manager.call import Call
 from manager.people import SHORTEST
-from manager.routing import ADMINISTRATOR, VIEWER, Route
+from manager.routing import VIEWER, Route
 from manager.sessions import browser
 
 
@@ -14,8 +14,9 @@ async def _show(call: Call) -> web.StreamResponse:
     assert call.user is not None and call.session is not None
     site, user = call.site, call.user
     sessions = [] if user.fresh else await call.run(site.sessions.all, user)
-    # Its password was changed since: what still stands there is of no use to anybody, but untidy.
-    lies = call.may(ADMINISTRATOR) and await call.run(site.people.lies_there)
+    sessions.sort(key=lambda one: one.id != call.session.id)  # type: ignore[union-attr]
+    # It went when he signed in with it, unless the file cannot be written.
+    lies = not user.fresh and await call.run(site.people.lies_there, user.name)
     return await call.page(
         "account/account.html", shortest=SHORTEST, sessions=sessions, here=call.session.id, browser=browser,
         file=str(site.home.passwords) if lies else "",

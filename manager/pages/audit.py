@@ -13,14 +13,6 @@ from manager.routing import ADMINISTRATOR, Route
 
 ROWS = 50
 
-# What an action is called on the page; one that does not stand here is called by its own name.
-WORDS = {
-    "sign-in": "signed in", "sign-in-failed": "sign-in failed", "sign-out": "signed out",
-    "password": "changed the password", "password-refused": "own password was wrong",
-    "password-reset": "reset a password", "user-added": "added a user", "user-changed": "changed a user",
-    "user-removed": "removed a user", "audit-exported": "exported the audit trail",
-}  # fmt: skip
-
 
 async def _show(call: Call) -> web.StreamResponse:
     told = asked(call)
@@ -34,14 +26,14 @@ async def _show(call: Call) -> web.StreamResponse:
     link = "?" + urlencode(query) if query else ""
     return await call.page(
         "audit/_rows.html" if call.htmx else "audit/audit.html", rows=rows, total=total, pages=pages,
-        here=here, told=told, names=names, actions=actions, words=WORDS, link=link, days=DAYS, short=_short,
+        here=here, told=told, names=names, actions=actions, link=link, days=DAYS, short=_short,
     )  # fmt: skip
 
 
 async def _one(call: Call) -> web.StreamResponse:
     row = await entry(call)
     lines = await call.run(difference, row["before"], row["after"])
-    return await call.page("audit/entry.html", row=row, lines=lines, words=WORDS)
+    return await call.page("audit/entry.html", row=row, lines=lines)
 
 
 def _short(row: dict[str, str]) -> str:

@@ -103,7 +103,7 @@ def _look(call: Call, name: str, password: str) -> tuple[User | None, str, int]:
         return None, "This name and password do not belong together.", 0
     site.delays.right(name, call.peer)
     site.people.signed_in(user.name)
-    site.audit.add(user.name, call.peer, "sign-in", "")
+    site.audit.add(user.name, call.peer, "signed in", "")
     if user.fresh and site.people.lies_there(user.name, password):
         site.people.clear(user.name)
     return user, "", 0
@@ -119,7 +119,7 @@ async def _sign_out(call: Call) -> web.StreamResponse:
     token = call.request.cookies.get(cookie_name(call.site), "")
     if call.session is not None:
         await call.run(call.site.sessions.end, token)
-        await call.audit("sign-out", "")
+        await call.audit("signed out", "")
     answer = call.nothing()
     take_cookie(call, answer)
     return answer

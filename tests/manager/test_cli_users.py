@@ -66,7 +66,7 @@ def test_a_user_who_is_added_can_sign_in_with_the_password_that_is_shown(run, ke
     out, _ = run("add", "bert")
     assert people.check("bert", out.split()[-1]).role.word == "viewer"
     row = audit.last()[0]
-    assert row["who"].startswith("console:") and (row["action"], row["what"]) == ("user-added", "bert")
+    assert row["who"].startswith("console:") and (row["action"], row["what"]) == ("user added", "bert")
     assert told["password"] not in str(audit.last()) and out.split()[-1] not in str(audit.last())
 
 
@@ -94,7 +94,7 @@ def test_roles_and_removal(run, kept):
     assert kept[0].get("admin") is None
     assert "last administrator" in run("remove", "anna", code=1)[1]
     assert "last administrator" in run("role", "anna", "viewer", code=1)[1]
-    changed = next(row for row in kept[1].last() if row["action"] == "user-changed")
+    changed = next(row for row in kept[1].last() if row["action"] == "user changed")
     assert (changed["before"], changed["after"]) == ("viewer", "administrator")
 
 

@@ -44,7 +44,7 @@ def test_a_new_password_ends_all_other_sessions_and_renews_this_one(here, anna):
     assert other.get("/api/v1/account").status == 401
     assert here.site.people.check("anna", NEW) and not here.site.people.check("anna", PASSWORD)
     trail = here.site.audit.last(3)
-    assert trail[0]["action"] == "password" and NEW not in str(trail) and PASSWORD not in str(trail)
+    assert trail[0]["action"] == "password changed" and NEW not in str(trail) and PASSWORD not in str(trail)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_old_password_is_not_guessed_here_either(here, anna):
     assert answer.status == 429 and "try again in" in answer.json["detail"]
     # Whoever guesses here keeps the user himself out of nothing else.
     assert here.site.delays.wait("anna", "127.0.0.1") == 0
-    assert here.site.audit.last()[0]["action"] == "password-refused"
+    assert here.site.audit.last()[0]["action"] == "own password wrong"
 
 
 def test_more_fields_change_nothing(here, anna):

@@ -49,7 +49,10 @@ def test_a_spreadsheet_takes_no_cell_for_a_formula(here, trail):
     assert rows[0]["who"] == "'=cmd()" and rows[0]["what"] == "'+1,2" and rows[0]["after"].startswith("'-3")
     assert rows[0]["time"].endswith("Z") and "\n" not in rows[0]["before"]
     last = here.site.audit.last()[0]
-    assert (last["action"], last["what"]) == ("audit-exported", "audit.csv")  # who took it along is known
+    assert (last["action"], last["what"]) == (
+        "audit trail exported",
+        "audit.csv",
+    )  # who took it along is known
 
 
 def test_the_whole_of_it_in_pieces(here, trail):

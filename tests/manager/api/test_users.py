@@ -93,7 +93,7 @@ def test_a_role_holds_at_once_in_a_running_session(here, boss):
     here.site.store.change("DELETE FROM failures")
     assert patched(boss, "anna", {"disabled": False}).status == 200
     assert Person(here).sign_in("anna", "a password of a test").status == 303
-    trail = here.site.audit.find(Filter("boss", "user-changed", "anna"), 3)
+    trail = here.site.audit.find(Filter("boss", "user changed", "anna"), 3)
     assert [(row["before"], row["after"]) for row in trail] == [
         ("viewer, kept out", "viewer"), ("viewer", "viewer, kept out"), ("administrator", "viewer"),
     ]  # fmt: skip

@@ -123,7 +123,7 @@ def test_who_is_at_work_already_notices_nothing_of_it(here, clock):
 
 def test_guesses_that_come_at_once_count_one_by_one(here):
     """The right password is among them; only what is looked at first can be it."""
-    before = len([row for row in here.site.audit.last(500) if row["action"] == "sign-in-failed"])
+    before = len([row for row in here.site.audit.last(500) if row["action"] == "sign-in failed"])
     answers = []
     guesses = [
         threading.Thread(target=lambda: answers.append(posted(Person(here), "anna", "no").status))
@@ -134,7 +134,7 @@ def test_guesses_that_come_at_once_count_one_by_one(here):
     for one in guesses:
         one.join()
     assert sorted(answers) == [403] + [429] * 7
-    after = len([row for row in here.site.audit.last(500) if row["action"] == "sign-in-failed"])
+    after = len([row for row in here.site.audit.last(500) if row["action"] == "sign-in failed"])
     assert after - before == 1
 
 
