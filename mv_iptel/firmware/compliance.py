@@ -83,7 +83,7 @@ class Orders:
         return order._replace(groups=tuple(others))
 
     def by_mac(self, phone: Phone, model: str = "", group: str = "") -> Callable[[str], bool]:
-        """Tells which MACs scripts treat otherwise than others of this kind: `of` is asked for each of them."""
+        """Tells which MACs scripts treat otherwise than others of this kind: `of` is asked for each one."""
         handset = _handset(phone, model, group)
         if handset is None:
             return lambda mac: False
