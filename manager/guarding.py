@@ -125,6 +125,8 @@ class Guard:
         self._host(request)
         await self._session(call)
         self._same_origin(request)
+        if "%00" in request.rel_url.raw_path or "%00" in request.rel_url.raw_query_string:
+            raise Problem("not-found")  # no name and no word here has that sign; much below stumbles over it
         if route.role is None:
             return
         if call.user is None:

@@ -70,12 +70,12 @@ class Store:
     def ask(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         """Rows of a SELECT."""
         with self._lock:
-            return [dict(row) for row in self._database.execute(statement, values)]
+            return [dict(row) for row in self._database.execute(statement, _kept(values))]
 
     def change(self, statement: str, *values: Any) -> int:
         """How many rows were changed."""
         with self._lock:
-            return self._database.execute(statement, values).rowcount
+            return self._database.execute(statement, _kept(values)).rowcount
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -92,3 +92,10 @@ class Store:
     def close(self) -> None:
         with self._lock:
             self._database.close()
+
+
+def _kept(values: tuple[Any, ...]) -> list[Any]:
+    """Names of files may be no UTF-8; they are kept as an escape, always by the same one."""
+    return [
+        one.encode("utf-8", "backslashreplace").decode() if isinstance(one, str) else one for one in values
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
@@ -42,9 +43,8 @@ async def on_disk(call: Call, work: Callable[..., T], *args: Any) -> T:
     except (FileNotFoundError, NotADirectoryError):
         raise Problem("not-found", "there is no such file here") from None
     except OSError as error:
-        kind = {13: "conflict", 1: "conflict", 28: "disk-full", 22: "invalid", 40: "conflict"}.get(
-            error.errno or 0
-        )
+        kinds = {13: "conflict", 1: "conflict", 28: "disk-full", 22: "invalid", 36: "invalid", 40: "conflict"}
+        kind = kinds.get(error.errno or 0)
         raise Problem(kind or "fault", error.strerror or type(error).__name__) from None
 
 
@@ -345,7 +345,7 @@ def history(work: Changes, store: Any, area: str, name: str) -> list[dict[str, A
     )
     rows: list[dict[str, Any]] = []
     scripts = [one for one in steps if one.script]
-    older = {one.id: before for one, before in zip(scripts, scripts[1:], strict=False)}
+    older = {one.id: before for one, before in pairwise(scripts)}
     for one in steps:
         row: dict[str, Any] = {**one._asdict(), "added": None, "removed": None}
         before = older.get(one.id)

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from mv_iptel.history.copies import climbs
 from mv_iptel.userdata.disk import lasting_folder, look, sync_folder
 from mv_iptel.userdata.versions import stamp, time_of
 
@@ -40,8 +41,10 @@ class Kept:
         self._base, self._now, self._total = base, now, total
 
     def of(self, key: str) -> list[Past]:
-        """The newest first."""
-        found = []
+        """The newest first; of a name that climbs nothing is kept."""
+        found: list[Past] = []
+        if climbs(key):
+            return found
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._base / key) as entries:
             for entry in entries:
                 if _ID.match(entry.name) and entry.is_file(follow_symlinks=False):

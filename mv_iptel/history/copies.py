@@ -45,6 +45,11 @@ class Limits(NamedTuple):
     files: int = 20_000  # a folder with a file for each phone's MAC
 
 
+def climbs(key: str) -> bool:
+    """Whether a key would lead elsewhere than beneath the folder it is looked for in."""
+    return any(part in ("", ".", "..") for part in key.replace("\\", "/").split("/"))
+
+
 class Copies:
     """All copies beneath `base`; `lock` is the home's, held for a rename only."""
 
@@ -66,8 +71,10 @@ class Copies:
         return sorted(found)
 
     def of(self, key: str) -> list[Copy]:
-        """What is kept of one file, the newest first."""
-        found = []
+        """What is kept of one file, the newest first; of a name that climbs nothing is."""
+        found: list[Copy] = []
+        if climbs(key):
+            return found
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.base / key) as entries:
             for entry in entries:
                 if _ID.match(entry.name) and entry.is_file(follow_symlinks=False):

@@ -143,3 +143,13 @@ def test_a_copy_is_named_by_the_beginning_of_time_or_checksum(copies):
     assert [one.sha8 for one in choose(kept, "2C8B")] == ["2c8b08da"]
     assert list(choose(kept, "remo")) == []
     assert len(list(choose(kept, "2026"))) == 3
+
+
+@pytest.mark.parametrize("key", ["", "HTTPdata/../other/x", "/HTTPdata/x", "HTTPdata//x", "..", "a/..\\x"])
+def test_a_name_that_climbs_has_no_copies(tmp_path, key):
+    copies = Copies(tmp_path / "base", tmp_path / "lock")
+    for place in ("base/x", "other/x", "base/HTTPdata/x"):
+        folder = tmp_path / place
+        folder.mkdir(parents=True)
+        (folder / "20260101T000000.000000Z-0123abcd").write_text("x")
+    assert copies.of(key) == []

@@ -291,3 +291,8 @@ def test_a_problem_is_told_as_html_and_harmless(here, viewer):
     told = viewer.get("/api/v1/operations?limit=<b>")
     assert told.status == 400 and json.loads(told.text)["detail"].startswith("limit=<b>")
     assert told.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_no_name_has_a_nul(viewer):
+    for path in ("/files/HTTPdata/a%00b", "/phones/%00", "/search?q=%00", "/api/v1/operations/%00"):
+        assert viewer.get(path).status == 404, path

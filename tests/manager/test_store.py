@@ -52,3 +52,9 @@ def test_what_is_no_database(tmp_path):
     path.write_bytes(b"x" * 5000)
     with pytest.raises(sqlite3.DatabaseError):
         Store(path)
+
+
+def test_names_that_are_no_text(store):
+    store.change(ADD, "a\udcff")
+    assert names(store) == [r"a\udcff"]
+    assert store.ask("SELECT count FROM failures WHERE who = ?", "a\udcff") == [{"count": 1}]
