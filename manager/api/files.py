@@ -40,7 +40,7 @@ async def on_disk(call: Call, work: Callable[..., T], *args: Any) -> T:
         return await call.run(work, *args)
     except Refused as no:
         raise Problem(no.kind, no.why, **({"etag": no.etag} if no.etag else {})) from None
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise Problem("not-found", "there is no such file here") from None
     except OSError as error:
         kinds = {13: "conflict", 1: "conflict", 28: "disk-full", 22: "invalid", 36: "invalid", 40: "conflict"}

@@ -69,7 +69,8 @@ async def _folder(call: Call, data: Data, area: str, name: str) -> web.StreamRes
     here = href(f"{area}/{name}" if name else area)
     values = {
         "area": data.areas[area], "name": name, "trail": _trail(area, name), "found": found, "here": here,
-        "query": query, "kind": kind, "sort": sort, "down": down, "page": page, "pages": -(-found.total // PAGE) or 1,
+        "query": query, "kind": kind, "sort": sort, "down": down, "page": page,
+        "pages": -(-found.total // PAGE) or 1,
         "link": f"{here}?{urlencode({**kept, **({'down': 1} if down else {})})}", "href": href,
         "key": f"{area}/{name}" if name else area,
     }  # fmt: skip
@@ -109,7 +110,8 @@ async def _absent(call: Call, data: Data, area: str, name: str) -> web.StreamRes
             raise Problem(no.kind, no.why) from None
         return await call.page(
             "files/file.html", file=None, area=data.areas[area], name=name, new=True,
-            trail=_trail(area, name), path=_path(f"{area}/{name}"), here=href(f"{area}/{name}"), editable=texts.EDITABLE,
+            trail=_trail(area, name), path=_path(f"{area}/{name}"), here=href(f"{area}/{name}"),
+            editable=texts.EDITABLE,
         )  # fmt: skip
     try:
         await call.run(work._good, area, name)

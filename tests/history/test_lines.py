@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mv_iptel.history.lines import Change, changes, counted, shown
+from mv_iptel.history.lines import Change, changes, counted, hidden, shown
 
 OLD = b"## head\r\nSET L2QVLAN 20\r\nSET PHNOL 9\r\n# END\r\n"
 
@@ -87,3 +87,8 @@ def test_lines_that_equal_many_others_are_compared_in_time():
     began = time.process_time()
     changes(old, new)
     assert time.process_time() - began < 5
+
+
+def test_a_whole_file_without_its_secrets():
+    text = "## head\nSET PROCPSWD 90210\nSET SNMPSTRING\n  public\nSET L2Q 1\n"
+    assert hidden(text) == "## head\nSET PROCPSWD (hidden)\nSET SNMPSTRING\n(hidden)\nSET L2Q 1\n"

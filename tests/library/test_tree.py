@@ -6,6 +6,7 @@ import errno
 import os
 import queue
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -288,3 +289,46 @@ def test_a_full_disk_is_told(tree, home):
     draft.abort()
     assert (home.http_data / "a.txt").read_bytes() == b"seen"
     assert not list(home.http_data.glob(".*"))
+
+
+def test_another_tree_of_directories_wherever_they_lie(home, tmp_path):
+    """The manager's: every one of them may be changed, none of them moved, and all else is not there."""
+    (tmp_path / "srv" / "sub").mkdir(parents=True)
+    (tmp_path / "srv" / "b.txt").write_bytes(b"seen")
+    (home.http_data / "srv").symlink_to(tmp_path / "srv")
+    (home.http_data / "link.txt").symlink_to("srv/b.txt")
+    (home.http_data / "docs").symlink_to(home.docs)
+    tree = Tree(config.defaults(home), {"one": home.http_data, "two": tmp_path / "srv"})
+    assert sorted(tree.listdir("")) == ["one", "two"]
+    put(tree, "/one/srv/c.txt", b"c")
+    assert (tmp_path / "srv" / "c.txt").read_bytes() == b"c"
+    assert tree.resolve("/one/srv/sub") == "two/sub" and tree.resolve("one/link.txt") == "two/b.txt"
+    assert tree.resolve("one") == "one"
+    assert error_of(tree.resolve, "/one/docs/a.txt") == errno.ENOENT
+    assert error_of(tree.listdir, "/data") == errno.ENOENT
+    assert error_of(tree.rmdir, "/two") == errno.EACCES
+    assert tree.sweep(0) == 0
+
+
+def test_no_name_leads_to_a_file_that_is_nobodys(home):
+    """A tree of the whole home has no passwords in it."""
+    tree = Tree(config.defaults(home), {"all": home.root})
+    assert error_of(tree.open, "/all/initial-passwords.txt") == errno.ENOENT
+    assert error_of(tree.listdir, "/all/MV_Manager") == errno.ENOENT
+    assert error_of(tree.remove, "/all/initial-passwords.txt") == errno.EACCES
+
+
+def test_what_is_raised_in_its_turn_stops_an_upload(tree, home):
+    upload = tree.draft("/data/HTTPdata/a.txt")
+    upload.write(b"new")
+
+    @contextmanager
+    def turn():
+        raise ValueError
+        yield
+
+    with pytest.raises(ValueError):
+        upload.finish(turn())
+    upload.abort()
+    assert (home.http_data / "a.txt").read_bytes() == b"seen"
+    assert sorted(os.listdir(home.http_data)) == ["a.txt"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from manager.routing import Role
+from mv_iptel.home import Home
 from tests.manager.here import Here, made
 
 
@@ -27,3 +30,15 @@ def operator(here):
 @pytest.fixture(scope="module")
 def viewer(here):
     return here.person(Role.VIEWER)
+
+
+@pytest.fixture(scope="session")
+def _one_home(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("one") / "home")
+
+
+@pytest.fixture
+def fresh(_one_home, tmp_path):
+    """A home of this test's own, as `init` makes it, without the time that its keys take."""
+    shutil.copytree(_one_home.root, tmp_path / "home", symlinks=True)
+    return Home(tmp_path / "home")
