@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS audit (
     action TEXT NOT NULL, what TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS audit_who ON audit (who, id);
+CREATE INDEX IF NOT EXISTS audit_action ON audit (action, id);
 
 CREATE TABLE IF NOT EXISTS ignored (
     key TEXT PRIMARY KEY,              -- an address or a MAC that the inbox of unknown devices leaves out
