@@ -47,8 +47,10 @@ async def _password(call: Call) -> web.StreamResponse:
 
 async def _prove(call: Call, user: User, old: str) -> None:
     """Raises Problem unless this is the user's password."""
-    site, own = call.site, f"account of {user.name}"
-    peer = own  # one counter, wherever the session is used from
+    # One counter, wherever the session is used from. No name that is typed at the sign-in begins with a
+    # blank: nobody can fail there for this one.
+    site, own = call.site, f" account of {user.name}"
+    peer = own
     async with site.delays.turn(own, peer):
         wait = await call.run(site.delays.wait, own, peer)
         if wait:

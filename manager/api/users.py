@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from aiohttp import web
@@ -34,7 +35,7 @@ async def _add(call: Call) -> web.StreamResponse:
     told = await _document(call, {"name", "role"})
     name, role = call.text(told, "name", 60).strip(), _role(call.text(told, "role", 20))
     password = made_up()
-    async with call.site.delays.turn(f"users of {call.user.name}", f"users of {call.user.name}"):  # type: ignore[union-attr]
+    async with _turn(call):
         user = _done(await call.run(call.site.people.add, name, role, password), "name")
     await call.audit("user added", user.name, after=_words(user))
     place = f"/api/v1/users/{user.name}"
@@ -64,7 +65,7 @@ async def _reset(call: Call) -> web.StreamResponse:
     _not_oneself(call, old, "choose another one on your account's page")
     call.match(old.etag)
     password = made_up()
-    async with call.site.delays.turn(f"users of {call.user.name}", f"users of {call.user.name}"):  # type: ignore[union-attr]
+    async with _turn(call):
         user = _done(await call.run(call.site.people.passwd, old.name, password, True, old.etag))
     await call.run(call.site.people.clear, user.name)
     await call.audit(
@@ -89,6 +90,13 @@ async def _sign_out(call: Call) -> web.StreamResponse:
     count = await call.run(call.site.sessions.end_all, user.name)
     await call.audit("signed out", f"{user.name}: {count} sessions")
     return call.nothing()
+
+
+def _turn(call: Call) -> AbstractAsyncContextManager[None]:
+    """While a password is computed: one at a time for each administrator."""
+    assert call.user is not None
+    own = f" users by {call.user.name}"  # no name of a sign-in begins with a blank
+    return call.site.delays.turn(own, own)
 
 
 async def _named(call: Call) -> User:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from manager.routing import Role
-from tests.clients.manager import NEW
+from tests.clients.manager import NEW, Person
 from tests.manager.here import PASSWORD, Here, made
 
 
@@ -69,6 +69,13 @@ def test_the_old_password_is_not_guessed_here_either(here, anna):
     # Whoever guesses here keeps the user himself out of nothing else.
     assert here.site.delays.wait("anna", "127.0.0.1") == 0
     assert here.site.audit.last()[0]["action"] == "own password wrong"
+
+
+def test_no_failed_sign_in_is_for_this_counter(here, anna):
+    for name in ("account of anna", " account of anna", "%20account of anna"):
+        here.site.store.change("DELETE FROM failures")
+        assert Person(here).sign_in(name, "wrong").status == 403
+        assert here.site.delays.wait(" account of anna", " account of anna") == 0, name
 
 
 def test_more_fields_change_nothing(here, anna):
