@@ -35,11 +35,10 @@ class Touched(NamedTuple):
 def known(reader: Reader, now: float | None = None) -> Known:
     """Where phones were seen within the last days, the last place of each."""
     since = (time.time() if now is None else now) - DAYS * 86400
-    return [
-        (row["address"], words.mac(row["mac"]) or row["model"] or "")
-        for row in reader.phones(since=since, limit=100_000)
-        if row["address"]
-    ]
+    rows = reader.ask(
+        "SELECT address, mac, model FROM phones WHERE last_seen >= ? AND address != '' LIMIT 100000", since
+    )
+    return [(row["address"], words.mac(row["mac"]) or row["model"]) for row in rows]
 
 
 def touched(kind: lists.Kind, before: str | None, after: str | None, phones: Known) -> Touched:

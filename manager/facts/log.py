@@ -12,7 +12,7 @@ from mv_iptel.inventory.reader import Reader
 from mv_iptel.journal import plain
 from mv_iptel.status import words
 
-LOOKED = 50_000  # rows that one question goes back at most, where no index helps
+LOOKED = 30_000  # rows that one question goes back at most, where no index helps
 NEWEST = 1 << 62  # no row has such a number yet
 OUTCOMES = {
     "": "everything", "ok": "complete", "refused": "refused", "failed": "broken off or failed",
@@ -196,7 +196,7 @@ def _requests(
     if not wanted.requests:
         return [], 0, 0.0
     where, values = ["id < ?"], [before]
-    indexed = wanted.outcome == "refused"
+    indexed = wanted.outcome == "refused" and not (wanted.protocol or wanted.reason or wanted.text)
     if wanted.who:
         places = sorted(wanted.peers)[:100]
         indexed = bool(places)
@@ -224,9 +224,12 @@ def _requests(
     _search(wanted.text, _SEARCHED, where, values)
     floor, horizon = 0, 0.0
     if len(where) > 1 and not indexed:
+        # Refusals have an index, but lie far from each other.
+        only, most = ("AND outcome = 'refused'", LOOKED // 3) if wanted.outcome == "refused" else ("", LOOKED)
         last = reader.ask(
-            "SELECT id, time FROM requests WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?", before, LOOKED
-        )
+            f"SELECT id, time FROM requests WHERE id < ? {only} ORDER BY id DESC LIMIT 1 OFFSET ?",  # noqa: S608
+            before, most,
+        )  # fmt: skip
         if last:
             floor, horizon = last[0]["id"], last[0]["time"]
             where.append("id >= ?")
