@@ -52,6 +52,7 @@ COUNTS = {
     "scan": (60, "phones that a scan asks"),
     "central-kills": (6, "kills of a centre, its branches and publications"),
     "users": (300, "users whose data the manager lists"),
+    "manager-kills": (2, "kills of the manager while it saves a file"),
     "firmware-size": (32 << 20, "octets of the firmware whose way to a branch is cut"),
 }
 
