@@ -82,14 +82,10 @@ def play(config: Config, phone: Mapping[str, Any], asked: Asked) -> Play:
     family = handset.family
     protocol = asked.protocol if asked.protocol in family.protocols else _protocol(phone, handset)
     server = _Server(config, phone)
-    servers = _servers(protocol)
-    report, answers = server.boot(replace(handset, runs=""), servers)
-    settled = report.booted.handset
-    runs = str(phone["runs"])
-    if not asked.fresh and runs:
-        # What else is in its flash nobody knows: if its program is the one ordered, the rest is, too.
-        flash = settled if is_same(runs, settled.runs) else replace(handset, runs=runs)
-        report, answers = server.boot(flash, servers)
+    try:
+        report, answers = _boots(server, phone, handset, _servers(protocol), asked.fresh)
+    finally:
+        server.close()
     booted = report.booted
     made = Play(
         booted.why,
@@ -111,6 +107,19 @@ def play(config: Config, phone: Mapping[str, Any], asked: Asked) -> Play:
     groups = made.effects.compared.get("GROUP", set())
     made.groups = sorted((one for one in groups if one.isascii() and one.isdigit()), key=int)[:100]
     return made
+
+
+def _boots(
+    server: _Server, phone: Mapping[str, Any], handset: Handset, servers: Servers, fresh: bool
+) -> tuple[Report, list[Answer]]:
+    """The boot with an empty flash, and if it is not empty the one with what the phone runs."""
+    report, answers = server.boot(handset, servers)
+    runs = str(phone["runs"])
+    if fresh or not runs:
+        return report, answers
+    # What else is in its flash nobody knows: if its program is the one ordered, the rest is, too.
+    settled = report.booted.handset
+    return server.boot(settled if is_same(runs, settled.runs) else replace(handset, runs=runs), servers)
 
 
 class Setting(NamedTuple):
@@ -187,6 +196,10 @@ class _Server:
         seen = Phone(phone["mac"], phone["ext"], phone["model"], phone["version"], "recent")
         self._library.identity.tell(self._address, seen)
         self.had: dict[str, bytes] = {}
+
+    def close(self) -> None:
+        """Let go of what the library holds open."""
+        self._library.close()
 
     def boot(self, handset: Handset, servers: Servers) -> tuple[Report, list[Answer]]:
         """One boot."""

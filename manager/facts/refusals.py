@@ -70,4 +70,8 @@ def alone(config: Config, asked: dict[str, str]) -> tuple[dict[str, Any] | None,
     parsed = question(asked)
     if isinstance(parsed, str):
         return None, parsed
-    return Library(config, Stream()).why(*parsed), ALONE
+    library = Library(config, Stream())
+    try:
+        return library.why(*parsed), ALONE
+    finally:
+        library.close()

@@ -116,6 +116,12 @@ class Contents:
         self._octets = 0
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Let go of the files that are kept open for the next phone; what is being sent stays open."""
+        with self._lock:
+            while self._idle:
+                self._idle.popleft().close()
+
     def find(self, key: Key, name: str) -> Body | None:
         """The body of these bytes if it is at hand, with one more user."""
         body = self._small.get((key, name))

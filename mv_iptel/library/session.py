@@ -133,6 +133,7 @@ class Library:
     def close(self) -> None:
         """The server ends: what is being kept is kept first."""
         self.backups.close()
+        self._contents.close()
 
     def problems(self) -> list[tuple[str, int, str]]:
         """Broken lines and lost lists, as (file, line, text): what turns the status red."""

@@ -67,6 +67,20 @@ def test_a_few_big_files_stay_open_and_no_more(tmp_path):
     again.close()
 
 
+def test_at_the_end_nothing_stays_open_but_what_is_being_sent(tmp_path):
+    made = Contents()
+    for name in ("sent", "idle"):
+        (tmp_path / name).write_bytes(bytes(SMALL + 1))
+    sent = add(made, tmp_path / "sent")
+    idle = add(made, tmp_path / "idle")
+    idle.close()
+    assert idle.fd >= 0
+    made.close()
+    assert idle.fd == -1 and os.pread(sent.fd, 1, 0) == b"\0"
+    sent.close()
+    assert sent.fd == -1
+
+
 def test_a_deleted_file_gives_its_place_on_the_disk_back(tmp_path):
     made = Contents()
     for name in ("old.bin", "new.bin"):

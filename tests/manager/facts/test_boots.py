@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from manager.facts import boots
@@ -20,7 +22,9 @@ def home(tmp_path):
 
 
 def play(home, asked=None, who=field.MAC, **changes):
-    phone = {**Reader(home.database).phone(who), **changes}
+    reader = Reader(home.database)
+    phone = {**reader.phone(who), **changes}
+    reader.close()
     return boots.play(load(home), phone, asked or Asked())
 
 
@@ -92,3 +96,13 @@ def test_nothing_of_the_server_is_touched(home):
     before = {path: path.stat().st_mtime_ns for path in home.data.rglob("*")}
     play(home)
     assert {path: path.stat().st_mtime_ns for path in home.data.rglob("*")} == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are counted there")
+def test_it_leaves_nothing_open(home):
+    (home.http_data / field.BIN).write_bytes(bytes(1 << 20))  # too big to be kept in memory
+    play(home, Asked(fresh=True))
+    before = set(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        play(home, Asked(fresh=True))
+    assert len(set(os.listdir("/proc/self/fd"))) == len(before)
