@@ -202,7 +202,7 @@ async def _delete(call: Call) -> web.StreamResponse:
 
 async def _unneeded(call: Call, found: Found) -> None:
     """Raises Problem for a file that phones or scripts ask for."""
-    needed = (await call.run(askers, call.site.config(), call.site.inventory, found.path, found.key)).needed
+    needed = (await call.run(askers, call.site.config(), found.path, found.key)).needed
     if needed:
         raise Problem("conflict", f'{needed}; send {{"force": true}} to do it all the same', needed=needed)
 
@@ -302,7 +302,7 @@ async def _askers(call: Call) -> web.StreamResponse:
     area, name = place(call)
     data = await on_disk(call, Data, call.site.config())
     file = await on_disk(call, data.look, area, name)
-    found = await call.run(askers, call.site.config(), call.site.inventory, file.path, file.key)
+    found = await call.run(askers, call.site.config(), file.path, file.key)
     return call.json({**found._asdict(), "rows": list(found.rows), "needed": found.needed})
 
 

@@ -43,10 +43,14 @@ class Askers(NamedTuple):
         return ", and ".join(told)
 
 
-def askers(config: Config, reader: Reader, path: Path, key: str, now: float | None = None) -> Askers:
+def askers(config: Config, path: Path, key: str, now: float | None = None) -> Askers:
     """Of one file, by its whole path."""
     since = (time.time() if now is None else now) - RECENT_SECONDS
-    counted, rows = reader.askers(str(path), since, SHOWN)
+    reader = Reader(config.settings.database)  # of its own: of fifty thousand phones it takes a while
+    try:
+        counted, rows = reader.askers(str(path), since, SHOWN)
+    finally:
+        reader.close()
     place, slash, name = names_of_scripts(config, {})(key.rpartition("/")[2]).partition("/")
     who_names = f"{_label(config, place)}/{name}" if slash else ""
     return Askers(counted["phones"] or 0, counted["lately"] or 0, counted["last"] or 0.0, tuple(rows),

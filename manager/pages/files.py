@@ -86,7 +86,7 @@ async def _file(call: Call, data: Data, area: str, name: str) -> web.StreamRespo
     file = await on_disk(call, data.look, area, name)
     part = call.query.get("part", "")
     if part == "askers":
-        found = await call.run(askers, call.site.config(), call.site.inventory, file.path, file.key)
+        found = await call.run(askers, call.site.config(), file.path, file.key)
         return await call.page("files/_askers.html", file=file, askers=found, path=_path(file.key))
     if part == "hash":
         return await call.page("files/_hash.html", hash=await on_disk(call, sha256_of, data, file))

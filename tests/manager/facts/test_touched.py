@@ -6,23 +6,20 @@ import time
 
 from manager.facts.touched import Edited, askers, whom
 from mv_iptel.config import load
-from mv_iptel.inventory.reader import Reader
 from tests.manager.field import BIN, MAC, site
 
 
 def test_who_fetched_a_file_and_what_names_it(fresh):
     site(fresh)
     config = load(fresh)
-    reader = Reader(config.settings.database)
     script = fresh.http_data / "96xxupgrade.txt"
-    found = askers(config, reader, script, "HTTPdata/96xxupgrade.txt")
+    found = askers(config, script, "HTTPdata/96xxupgrade.txt")
     assert (found.phones, found.lately) == (2, 2) and {one["mac"] for one in found.rows} >= {MAC}
     assert found.needed == "2 phones fetched it within 14 days"
-    late = askers(config, reader, script, "HTTPdata/96xxupgrade.txt", time.time() + 15 * 86_400)
+    late = askers(config, script, "HTTPdata/96xxupgrade.txt", time.time() + 15 * 86_400)
     assert (late.phones, late.lately, late.needed) == (2, 0, "")
-    firmware = askers(config, reader, fresh.http_data / BIN, f"HTTPdata/{BIN}")
+    firmware = askers(config, fresh.http_data / BIN, f"HTTPdata/{BIN}")
     assert firmware.phones == 0 and firmware.needed == "HTTPdata/96xxupgrade.txt names it"
-    reader.close()
 
 
 def test_who_breaks(fresh):
