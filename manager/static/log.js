@@ -60,14 +60,17 @@
   }
 
   function missed(count) {
+    const body = place().querySelector("tbody");
+    const before = [...body.children].slice(0, 50).find((one) => one.dataset.missed);
+    const all = count + Number(before?.dataset.missed || 0);
+    before?.remove();
     const row = document.createElement("tr");
-    row.dataset.key = `m${Date.now()}`;
-    row.dataset.time = String(Date.now() / 1000);
+    Object.assign(row.dataset, { key: "missed", missed: all, time: Date.now() / 1000 });
     const cell = row.insertCell();
     cell.colSpan = 6;
     cell.className = "dim";
-    cell.textContent = `… ${count} more came too fast to be shown; the downloads have them all`;
-    place().querySelector("tbody").prepend(row);
+    cell.textContent = `… ${all} more came too fast to be shown; the downloads have them all`;
+    body.prepend(row);
   }
 
   async function fill() {
