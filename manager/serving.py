@@ -38,7 +38,8 @@ async def run(config: ManagerConfig, said=print) -> None:  # type: ignore[no-unt
     _signals(asyncio.get_running_loop(), ended)
     with sock, LogFile(settings.log_file):
         site = Site(config)
-        await asyncio.to_thread(site.people.first)
+        if not await asyncio.to_thread(site.people.first):
+            said("nobody may sign in yet: mv-manager user add NAME --role administrator")
         for finding in config.findings:
             _log.warning("%s", finding)
         runner = web.AppRunner(
@@ -61,6 +62,7 @@ async def run(config: ManagerConfig, said=print) -> None:  # type: ignore[no-unt
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             sock.close()
+            site.ending.set()
             site.guests.close()
             await runner.cleanup()
             good = await site.close()

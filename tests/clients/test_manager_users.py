@@ -10,6 +10,7 @@ import pytest
 
 from tests.clients.daemon import Daemon
 from tests.clients.manager import MANAGER, NEW, Manager, Person, Window, browser
+from tests.manager.here import made
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +154,12 @@ def test_sessions_survive_a_restart_and_the_cookie_is_for_tls_only(manager, boss
     assert manager.process.wait(30) == 0
     manager.start()
     assert told.get("/account").status == boss.get("/account").status == 200
+
+
+def test_a_manager_without_users_says_how_there_is_one(tmp_path):
+    home = made(tmp_path)
+    home.passwords.write_text("")
+    with Manager(home) as manager:
+        assert "mv-manager user add NAME --role administrator" in manager.output.read_text()
+        told = json.loads(user(manager, "add", "anna", "--role", "administrator", "--json"))
+        assert Person(manager).sign_in("anna", told["password"]).status == 303
