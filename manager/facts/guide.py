@@ -162,14 +162,15 @@ def address(files: Served, named: Iterable[str]) -> Step:
     if not found:
         text = f"{SETTINGS_FILE} does not say where users' data is kept ({', '.join(OURS)})."
         return Step("address", title, OPEN, (text,))
-    said = []
+    wrong: dict[str, list[str]] = {}
     for host, told in found:
         if _is_loop(host):
-            said.append(f"{told.place}: {told.name} is {host}, which only this host itself can reach.")
+            wrong.setdefault(f"{host}, which only this host itself can reach", []).append(told.place)
         elif host.casefold() not in own:
-            said.append(f"{told.place}: {told.name} is {host}, which is no address or name of this host.")
-    if said:
-        return Step("address", title, LOOK, tuple(said[:6]))
+            wrong.setdefault(f"{host}, which is no address or name of this host", []).append(told.place)
+    if wrong:
+        said = (f"Phones are told {what}: {', '.join(places[:8])}." for what, places in wrong.items())
+        return Step("address", title, LOOK, tuple(said)[:6])
     return Step(
         "address", title, DONE, (f"Phones are told {', '.join(dict.fromkeys(host for host, _ in found))}.",)
     )

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import socket
+import statistics
 import subprocess
+import threading
+import time
 import urllib.error
 import urllib.request
 
+import psutil
 import pytest
 
+from manager.facts.pulse import WATCHED
 from manager.routing import Role
+from mv_iptel.inventory import schema
 from tests.clients.daemon import COMMAND, Daemon, wait_for
 from tests.clients.manager import Manager, Person, Window, browser
 
@@ -44,13 +51,13 @@ def slow(daemon, *names):
     """Phones that take the beginning of a file and then no more, until the end of the block."""
     open_now = []
     for at, name in enumerate(names):
-        own = (f"127.0.0.{50 + at}", 0)
+        own = (f"127.0.{at // 200}.{50 + at % 200}", 0)
         phone = http.client.HTTPConnection("127.0.0.1", daemon.http, timeout=30, source_address=own)
         phone.request("GET", "/" + urllib.request.quote(name), headers={"User-Agent": AGENT.format(at + 1)})
         phone.getresponse().read(1000)
         open_now.append(phone)
     try:
-        yield
+        yield open_now
     finally:
         for phone in open_now:
             phone.close()
@@ -152,3 +159,87 @@ def test_who_may_only_see_has_no_switches(server, admin):
     page = viewer.get("/").text
     assert "Listeners" in page and "/api/v1/listeners" not in page
     assert viewer.call("PUT", "/api/v1/listeners/ftp", {"run": False}).status == 403
+
+
+PHONES = 50_000  # in the inventory
+ROUNDS, SECONDS = 3, 10.0
+
+
+@contextlib.contextmanager
+def flowing(connections):
+    """Phones that go on reading, 64 KiB a second each."""
+    ended = threading.Event()
+
+    def read() -> None:
+        while not ended.wait(0.25):
+            for one in connections:
+                with contextlib.suppress(BlockingIOError):
+                    one.sock.recv(16 << 10, socket.MSG_DONTWAIT)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def known(home, many):
+    """An inventory of so many phones."""
+    database = schema.prepare(str(home.database))
+    macs = [(at, f"00040e{at:06x}", f"10.{at >> 16}.{at >> 8 & 255}.{at & 255}") for at in range(1, many + 1)]
+    database.execute("BEGIN")
+    database.executemany(
+        "INSERT INTO phones (id, key, mac, ext, model, version, address, first_seen, last_seen, requests, "
+        "refused, failed, bytes) VALUES (?1, ?2, ?2, '', '9640', '', ?3, 1e9, 1e9, 1, 0, 0, 0)",
+        macs,
+    )
+    database.execute("COMMIT")
+    database.close()
+
+
+@pytest.mark.prove
+def test_an_open_overview_costs_the_server_little(tmp_path, program, evidence):
+    """200 transfers go on, 50,000 phones are known; the page is opened and closed again in turn."""
+    program("chromium")
+    many = 200
+    daemon = Daemon(tmp_path)
+    known(daemon.home, PHONES)
+    daemon.write(daemon.home.http_data, "big.bin", bytes(16 << 20))
+    with daemon, Manager(daemon.home) as manager, browser() as chromium:
+        admin = Person(manager).settle()
+        with slow(daemon, *["big.bin"] * many) as connections, flowing(connections):
+            wait_for("all transfers", lambda: daemon.seen()["transfers"]["now"] == many)
+            server = psutil.Process(daemon.process.pid)
+
+            def share() -> float:
+                """Of a core, in hundredths."""
+                before, start = server.cpu_times(), time.monotonic()
+                threading.Event().wait(SECONDS)
+                after = server.cpu_times()
+                used = after.user + after.system - before.user - before.system
+                return 100 * used / (time.monotonic() - start)
+
+            alone, watched = [], []
+            octets, begun = daemon.seen()["transfers"]["octets"], time.monotonic()
+            for _ in range(ROUNDS):
+                alone.append(share())
+                window = Window(chromium, admin)
+                page = window.open("/")
+                page.get_by_text(f"and {many - 40} more").wait_for()
+                watched.append(share())
+                window.close()
+                threading.Event().wait(WATCHED)  # until the manager has seen that nobody looks
+            told = daemon.seen()["transfers"]
+            flow = (told["octets"] - octets) / (time.monotonic() - begun)
+            assert told["now"] == many and flow > 1 << 20
+    cost = statistics.median(watched) - statistics.median(alone)
+    evidence(
+        "manager-overview", transfers=many, phones=PHONES, seconds=SECONDS,
+        mib_a_second=round(flow / 2**20, 1),
+        percent_alone=[round(one, 2) for one in alone],
+        percent_watched=[round(one, 2) for one in watched],
+        percent_by_the_page=round(cost, 2),
+    )  # fmt: skip
+    assert cost <= 3.0, (alone, watched)
