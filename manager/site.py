@@ -61,6 +61,7 @@ class Site:
         self.whom = Judge(self.home.root)  # of its own: whom a change breaks takes longer
         self.link = Link(self.config, config.settings.server_url)
         self.relay = Relay(self.link)
+        self.ending = asyncio.Event()  # the manager ends: live pages let go
         self.guests: Guests | None = None  # the connections, where serving.py takes them
         self.pulse = Pulse()  # the last minutes, for the Overview's chart
         self.inquiry = Inquiry(lambda: self.inventory)

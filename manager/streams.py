@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -54,9 +55,12 @@ async def _send(call: Call, answer: web.StreamResponse, events: AsyncIterator[tu
     loop = asyncio.get_running_loop()
     looked = loop.time()
     waiting: asyncio.Task[Any] = asyncio.ensure_future(anext(events, None))
+    ending = asyncio.ensure_future(call.site.ending.wait())
     try:
         while True:
-            done, _ = await asyncio.wait({waiting}, timeout=HEARTBEAT)
+            done, _ = await asyncio.wait({waiting, ending}, timeout=HEARTBEAT, return_when=FIRST_COMPLETED)
+            if ending in done:
+                return
             if loop.time() - looked >= HEARTBEAT:
                 looked = loop.time()
                 if not await _allowed(call):
@@ -73,6 +77,7 @@ async def _send(call: Call, answer: web.StreamResponse, events: AsyncIterator[tu
             await _write(answer, f"event: {name}\ndata: {data}\n\n".encode("ascii", "backslashreplace"))
             waiting = asyncio.ensure_future(anext(events, None))
     finally:
+        ending.cancel()
         waiting.cancel()
         with contextlib.suppress(BaseException):
             await waiting
