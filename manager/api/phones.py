@@ -187,6 +187,20 @@ async def _heed(call: Call) -> web.StreamResponse:
     return call.nothing()
 
 
+async def _all_known(call: Call) -> web.StreamResponse:
+    assert call.user is not None
+    await call.run(strangers.all_known, call.site.store, call.user.name, time.time())
+    await call.audit("all phones taken as known", "unknown devices")
+    return call.nothing()
+
+
+async def _none_known(call: Call) -> web.StreamResponse:
+    assert call.user is not None
+    if await call.run(strangers.ignore, call.site.store, strangers.EVERYONE, call.user.name, False):
+        await call.audit("new phones shown again", "unknown devices")
+    return call.nothing()
+
+
 async def _listed(call: Call) -> web.StreamResponse:
     """One more line in the list that governs a protocol."""
     key, told = _key(call), await call.document()
@@ -211,6 +225,8 @@ ROUTES = (
     Route("GET", "/api/v1/phones/{key}/boot", _boot, VIEWER),
     Route("GET", "/api/v1/refusals/{number}", _refusal, VIEWER),
     Route("GET", "/api/v1/strangers", _strangers, VIEWER),
+    Route("PUT", "/api/v1/strangers/known", _all_known, OPERATOR),
+    Route("DELETE", "/api/v1/strangers/known", _none_known, OPERATOR),
     Route("PUT", "/api/v1/strangers/{key}/ignored", _ignore, OPERATOR),
     Route("DELETE", "/api/v1/strangers/{key}/ignored", _heed, OPERATOR),
     Route("POST", "/api/v1/strangers/{key}/lists", _listed, OPERATOR),

@@ -22,6 +22,7 @@ from mv_iptel.userdata.disk import locked
 DAYS = 7  # that the inbox goes back
 LOOKED_AT = 20_000  # refusals that it goes back at most
 MOST = 500  # addresses that are told
+EVERYONE = "*"  # in place of a key: all phones that were there at that moment
 NAMES = 6  # of what each asked for
 PROTOCOLS = ("tftp", "http", "https", "ftp")
 _REMARK = re.compile(r"[^\w .:@/+-]")
@@ -114,7 +115,21 @@ def key_of(text: str) -> str:
 
 def ignored(store: Store) -> dict[str, str]:
     """Addresses and MACs that nobody wants to hear of any more, and who said so."""
-    return {row["key"]: row["who"] for row in store.ask("SELECT key, who FROM ignored")}
+    return {
+        row["key"]: row["who"] for row in store.ask("SELECT key, who FROM ignored WHERE key != ?", EVERYONE)
+    }
+
+
+def known_until(store: Store) -> float:
+    """Phones that were first seen before this moment are all known; 0: nobody has said so."""
+    return max(
+        (row["time"] for row in store.ask("SELECT time FROM ignored WHERE key = ?", EVERYONE)), default=0.0
+    )
+
+
+def all_known(store: Store, who: str, now: float) -> None:
+    """From now on only phones that come later are new."""
+    store.change("INSERT OR REPLACE INTO ignored VALUES (?, ?, ?)", EVERYONE, who, now)
 
 
 def ignore(store: Store, key: str, who: str, yes: bool) -> bool:

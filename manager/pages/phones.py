@@ -7,8 +7,9 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
@@ -22,6 +23,7 @@ from mv_iptel.addresses import address_of, mac_of
 from mv_iptel.cli.leads import Leads, words
 from mv_iptel.config import Config
 from mv_iptel.firmware import advisories
+from mv_iptel.history.places import Places
 from mv_iptel.home import Home
 from mv_iptel.phones.whom import handset_of, phones_of
 from mv_iptel.rollout import plans
@@ -125,7 +127,7 @@ class Known:
     @property
     def words(self) -> dict[str, Any]:
         """What the templates call things."""
-        return {**_WORDS, "short": short(self.config.home)}
+        return {**_WORDS, "short": short(self.config.home), "linked": linked(self.config)}
 
     @property
     def path(self) -> str:
@@ -144,6 +146,22 @@ def short(home: Home) -> Callable[[str], str]:
         return text
 
     return shorten
+
+
+def linked(config: Config) -> Callable[[str], str]:
+    """The page under Files of what lies at a path; empty for what no such page shows."""
+    known: dict[str, str] = {}
+
+    def link(path: str) -> str:  # called while a template is made, on its thread: it asks the disk
+        if path not in known:
+            known[path] = find(path)
+        return known[path]
+
+    def find(path: str) -> str:
+        key = Places.of(config).key_of(Path(path)) if path else None
+        return f"/files/{quote(key.encode('utf-8', 'surrogateescape'))}" if key else ""
+
+    return link
 
 
 async def found(call: Call) -> Known:
@@ -298,6 +316,7 @@ async def _boot(call: Call) -> web.StreamResponse:
         "more": max(0, len(trace) - LINES),
         "everything": everything,
     }
+    values["files"] = {one.name.casefold(): one.path for one in played.answers}
     values |= known.words
     return await call.page("phones/boot.html", known=known, phone=known.phone, tab="boot", **values)
 
@@ -357,13 +376,19 @@ async def _unknown(call: Call) -> web.StreamResponse:
 
     def read() -> dict[str, Any]:
         site, config = call.site, call.site.config()
-        hidden = strangers.ignored(site.store)
+        hidden, until = strangers.ignored(site.store), strangers.known_until(site.store)
+
+        def old(row: dict[str, Any]) -> bool:
+            return row["key"] in hidden or row["first_seen"] <= until
+
         every = strangers.strangers(config, hidden, now)
         new = site.phones.list(Choice(new="7d", sort="-first"), 100)
         return {
             "strangers": [one for one in every if one.ignored == everything][:100],
-            "new": [row for row in new.rows if (row["key"] in hidden) == everything],
-            "hidden": sum(one.ignored for one in every) + sum(row["key"] in hidden for row in new.rows),
+            "new": [row for row in new.rows if old(row) == everything],
+            "hidden": sum(one.ignored for one in every) + sum(map(old, new.rows)),
+            "single": hidden,
+            "until": until,
             "lists": strangers.lists(config),
         }
 

@@ -89,6 +89,15 @@ def test_a_stranger_is_ignored_and_shown_again_and_both_are_noted(operator, admi
     ]  # fmt: skip
 
 
+def test_all_new_phones_are_taken_as_known(operator):
+    assert MAC in operator.get("/phones/unknown").text
+    assert operator.call("PUT", "/api/v1/strangers/known").status == 204
+    assert MAC not in operator.get("/phones/unknown").text
+    assert MAC in operator.get("/phones/unknown?show=ignored").text
+    assert operator.call("DELETE", "/api/v1/strangers/known").status == 204
+    assert MAC in operator.get("/phones/unknown").text
+
+
 def test_a_stranger_is_put_on_the_list_that_governs(operator, here):
     path = f"/api/v1/strangers/{STRANGER}/lists"
     assert operator.call("POST", path, {"protocol": "http"}).status == 409  # everybody may there

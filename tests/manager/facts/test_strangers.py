@@ -69,6 +69,16 @@ def test_ignoring_is_remembered_and_taken_back(home, tmp_path):
     store.close()
 
 
+def test_all_phones_of_a_moment_are_known(tmp_path):
+    store = Store(tmp_path / "manager.db")
+    assert strangers.known_until(store) == 0.0
+    strangers.all_known(store, "ann", 7.0)
+    strangers.all_known(store, "bob", 9.0)
+    assert strangers.known_until(store) == 9.0 and strangers.ignored(store) == {}
+    assert strangers.ignore(store, strangers.EVERYONE, "bob", False) and strangers.known_until(store) == 0.0
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("text", "key"), [("::ffff:10.0.0.1", "10.0.0.1"), ("00-04-0D-11-22-33", field.MAC), ("x", "")]
 )

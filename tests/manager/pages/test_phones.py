@@ -109,5 +109,6 @@ def test_why_it_was_refused_names_the_line(viewer):
 
 def test_where_the_home_lies_is_left_out(viewer, here):
     text = viewer.get(f"/phones/{MAC}/boot").text
-    assert "HTTPdata/96xxupgrade.txt" in text
+    assert 'href="/files/HTTPdata/96xxupgrade.txt">HTTPdata/96xxupgrade.txt</a>' in text
+    assert 'href="/files/HTTPdata/96xxupgrade.txt">96xxupgrade.txt:1</a>' in text
     assert str(here.home.data) not in text
