@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Callable
 from itertools import pairwise
@@ -22,8 +21,8 @@ from manager.routing import OPERATOR, TEXT, VIEWER, Route
 from mv_iptel.history.lines import changes, counted
 
 T = TypeVar("T")
+FILE = "{area}/{name:.+}"
 CLOSE = 5.0  # seconds between a change and its line in the audit trail
-SHOWN = 2000  # changed lines of one step that are told
 
 
 def place(call: Call) -> tuple[str, str]:
@@ -107,7 +106,7 @@ async def _get(call: Call) -> web.StreamResponse:
     answer = told(file)
     if file.text and call.query.get("text") == "1":
         answer["content"], answer["masked"] = _readable(call, file, content)
-        answer["by"] = await call.run(_by, call, file.key)
+        answer["by"] = await call.run(last_by, call, file.key)
     elif call.query.get("sha256") == "1":
         answer["sha256"] = await on_disk(call, sha256_of, data, file)
     return call.json(answer, etag=file.etag)
@@ -121,7 +120,7 @@ def _readable(call: Call, file: Found, content: bytes) -> tuple[str, bool]:
     return shown, shown != texts.text_of(content)
 
 
-def _by(call: Call, key: str) -> dict[str, Any] | None:
+def last_by(call: Call, key: str) -> dict[str, Any] | None:
     """Who changed it last by this manager, and when."""
     rows = call.site.store.ask(
         "SELECT who, time FROM audit WHERE what = ? AND action LIKE 'file %' ORDER BY id DESC LIMIT 1", key
@@ -247,86 +246,7 @@ def _states(data: Data, folder: str, names: list[str]) -> dict[str, str]:
     return {one: etag_of(data.stat(f"{folder}/{one}")) for one in names if one in there}
 
 
-# What is said about a file
-
-
-async def _lint(call: Call) -> web.StreamResponse:
-    """Of the file as it lies there."""
-    area, name = place(call)
-    data = await on_disk(call, Data, call.site.config())
-    file, content = await on_disk(call, data.read, area, name)
-    return call.json(await _findings(call, file.path, content, fixes=False), etag=file.etag)
-
-
-async def _lint_text(call: Call) -> web.StreamResponse:
-    """Of what stands in an editor."""
-    area, name = place(call)
-    text = call.text(await call.document(), "text", TEXT)
-    data = await on_disk(call, Data, call.site.config())
-    path, before = await on_disk(call, _whence, data, area, name)
-    return call.json(await _findings(call, path, texts.octets_of(text, before), fixes=True))
-
-
-def _whence(data: Data, area: str, name: str) -> tuple[Any, bytes]:
-    """Where a file lies or will lie, and its octets."""
-    try:
-        found, content = data.read(area, name)
-        return found.path, content
-    except FileNotFoundError:
-        folder = name.rpartition("/")[0]
-        data.stat(f"{area}/{folder}" if folder else area)
-        return data.areas[area].path / name, b""
-
-
-async def _findings(call: Call, path: Any, content: bytes, fixes: bool) -> Any:
-    return await call.site.lint.ask(
-        call, do="lint", folder=str(path.parent), name=path.name, fixes=fixes,
-        data=base64.b64encode(content).decode("ascii"),
-    )  # fmt: skip
-
-
-async def _whom(call: Call) -> web.StreamResponse:
-    """Which phones would notice; without a text: if the file were gone."""
-    area, name = place(call)
-    given = await call.document()
-    data = await on_disk(call, Data, call.site.config())
-    _, before = await on_disk(call, _whence, data, area, name)
-    content = (
-        texts.octets_of(call.text(given, "text", TEXT), before) if given.get("text") is not None else None
-    )
-    packed = base64.b64encode(content).decode("ascii") if content is not None else None
-    return call.json(await call.site.whom.ask(call, do="whom", area=area, name=name, data=packed))
-
-
-async def _askers(call: Call) -> web.StreamResponse:
-    area, name = place(call)
-    data = await on_disk(call, Data, call.site.config())
-    file = await on_disk(call, data.look, area, name)
-    found = await call.run(askers, call.site.config(), file.path, file.key)
-    return call.json({**found._asdict(), "rows": list(found.rows), "needed": found.needed})
-
-
-async def _merge(call: Call) -> web.StreamResponse:
-    """Two edits of one file: the one in the editor, and what was saved meanwhile."""
-    area, name = place(call)
-    given = await call.document()
-    base, mine = call.text(given, "base", TEXT), call.text(given, "text", TEXT)
-    data = await on_disk(call, Data, call.site.config())
-    file, content = await on_disk(call, data.read, area, name)
-    theirs = texts.text_of(content)
-    both = await call.run(texts.merged, base, mine, theirs)
-    rows = [
-        [one._asdict() for one in await call.run(changes, base.encode("utf-8", "replace"), side)]
-        for side in (theirs.encode("utf-8", "replace"), mine.encode("utf-8", "replace"))
-    ]
-    return call.json(
-        {
-            "theirs": theirs, "their_changes": rows[0][:SHOWN], "my_changes": rows[1][:SHOWN],
-            "merged": both.text if both else None, "conflicts": list(both.conflicts) if both else [],
-            "by": await call.run(_by, call, file.key), "etag": file.etag,
-        },
-        etag=file.etag,
-    )  # fmt: skip
+# The past
 
 
 async def _past(call: Call) -> web.StreamResponse:
@@ -389,7 +309,7 @@ async def _raw(call: Call) -> web.StreamResponse:
     last = name.rpartition("/")[2]
     if step:
         work = await on_disk(call, Changes, call.site.config())
-        kept = await call.run(work.kept.path, f"{area}/{name}", step)
+        kept = await on_disk(call, work.kept_file, area, name, step)
         return call.download(kept or await on_disk(call, work.content, area, name, step), last)
     data = await on_disk(call, Data, call.site.config())
     body = await on_disk(call, data.open, f"{area}/{name}")
@@ -413,24 +333,18 @@ async def _streamed(call: Call, body: Any, name: str) -> web.StreamResponse:
     return answer
 
 
-_FILE = "{area}/{name:.+}"
 ROUTES = (
     Route("GET", "/api/v1/files", _areas, VIEWER),
     Route("GET", "/api/v1/files/{area}", _get, VIEWER),
-    Route("GET", f"/api/v1/files/{_FILE}", _get, VIEWER),
-    Route("PUT", f"/api/v1/files/{_FILE}", _put, OPERATOR, body=TEXT, streams=True),
-    Route("DELETE", f"/api/v1/files/{_FILE}", _delete, OPERATOR),
-    Route("POST", f"/api/v1/file-name/{_FILE}", _move, OPERATOR),
+    Route("GET", f"/api/v1/files/{FILE}", _get, VIEWER),
+    Route("PUT", f"/api/v1/files/{FILE}", _put, OPERATOR, body=TEXT, streams=True),
+    Route("DELETE", f"/api/v1/files/{FILE}", _delete, OPERATOR),
+    Route("POST", f"/api/v1/file-name/{FILE}", _move, OPERATOR),
     Route("POST", "/api/v1/folders/{area}", _folder, OPERATOR),
-    Route("POST", f"/api/v1/folders/{_FILE}", _folder, OPERATOR),
+    Route("POST", f"/api/v1/folders/{FILE}", _folder, OPERATOR),
     Route("POST", "/api/v1/files-there/{area}", _present, OPERATOR),
-    Route("POST", f"/api/v1/files-there/{_FILE}", _present, OPERATOR),
-    Route("GET", f"/api/v1/lint/{_FILE}", _lint, VIEWER),
-    Route("POST", f"/api/v1/lint/{_FILE}", _lint_text, OPERATOR, body=TEXT),
-    Route("POST", f"/api/v1/who-breaks/{_FILE}", _whom, OPERATOR, body=TEXT),
-    Route("POST", f"/api/v1/merge/{_FILE}", _merge, OPERATOR, body=2 * TEXT),
-    Route("GET", f"/api/v1/askers/{_FILE}", _askers, VIEWER),
-    Route("GET", f"/api/v1/file-history/{_FILE}", _past, VIEWER),
-    Route("POST", f"/api/v1/file-history/{_FILE}", _back, OPERATOR),
-    Route("GET", f"/api/v1/download/{_FILE}", _raw, OPERATOR),
+    Route("POST", f"/api/v1/files-there/{FILE}", _present, OPERATOR),
+    Route("GET", f"/api/v1/file-history/{FILE}", _past, VIEWER),
+    Route("POST", f"/api/v1/file-history/{FILE}", _back, OPERATOR),
+    Route("GET", f"/api/v1/download/{FILE}", _raw, OPERATOR),
 )

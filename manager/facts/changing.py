@@ -171,7 +171,7 @@ class Changes:
 
     def past(self, area: str, name: str, take: bool = True) -> list[Step]:
         """What the file was, the newest first; of one that is not there any more too."""
-        key = f"{area}/{name}"
+        key = self._key(area, name)
         path = self.history.places.path_of(key)
         if path is not None and take and may_be_script(name):
             self.history.take(path)
@@ -186,7 +186,7 @@ class Changes:
 
     def content(self, area: str, name: str, step: str) -> bytes:
         """One of them."""
-        key = f"{area}/{name}"
+        key = self._key(area, name)
         kept = self.kept.path(key, step)
         if kept is not None:
             return kept.read_bytes()
@@ -194,9 +194,13 @@ class Changes:
             return self.history.copies.read(key, step)
         raise Refused("not-found", "no such content is kept of this file")
 
+    def kept_file(self, area: str, name: str, step: str) -> Path | None:
+        """Where it lies, if it is one of those that are kept besides the history."""
+        return self.kept.path(self._key(area, name), step)
+
     def put_back(self, area: str, name: str, step: str, etag: str | None) -> Found:
         """Make an earlier content the file's; what it replaces is kept, so that this can be undone too."""
-        kept = self.kept.path(f"{area}/{name}", step)
+        kept = self.kept_file(area, name, step)
         if kept is None:
             return self.put(area, name, self.content(area, name, step), etag)
         draft = self.draft(area, name, etag, kept.stat().st_size)
@@ -223,6 +227,13 @@ class Changes:
         return sorted(visible, key=lambda one: (-one[1], one[0]))
 
     # what holds before a change
+
+    def _key(self, area: str, name: str) -> str:
+        """What a file is called in the past: beside it lie users' data, whose versions look the same."""
+        parts = name.split("/")
+        if area not in self.data.areas or not _seen(name) or {"", ".", ".."} & set(parts) or "\0" in name:
+            raise Refused("not-found", "there is no such file here")
+        return f"{area}/{name}"
 
     def _good(self, area: str, name: str) -> str:
         """The name, if a file or folder may be made under it."""
@@ -350,4 +361,6 @@ def _seen(name: str) -> bool:
     """Whether a file of this name is for the page Files at all."""
     last = name.rpartition("/")[2]
     kept = parse(last)
+    if not name or "" in name.split("/"):
+        return False
     return not forbidden(name) and not forbidden(f"{name}/x") and not (kept is not None and kept.ext)

@@ -168,7 +168,7 @@ async def _step(call: Call, area: str, name: str, etag: str) -> web.StreamRespon
 def _content(work: Changes, area: str, name: str, step: object) -> bytes:
     if step is None or step.gone:  # type: ignore[attr-defined]
         return b""
-    kept = work.kept.path(f"{area}/{name}", step.id)  # type: ignore[attr-defined]
+    kept = work.kept_file(area, name, step.id)  # type: ignore[attr-defined]
     if kept is not None:
         with kept.open("rb") as file:
             return file.read(texts.EDITABLE + 1)

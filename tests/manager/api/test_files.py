@@ -154,16 +154,6 @@ def test_hostile_names_and_contents_are_only_text(here, operator):
     assert "<script>alert" not in operator.get("/files/HTTPdata/%3Cimg%20src%3Dx%3E.txt").text
 
 
-def test_lint_and_who_breaks(operator):
-    content = text(operator).json["content"]
-    found = operator.call("POST", f"/api/v1/lint{NAME}", {"text": content + "SET L2QVLAN 5000\n"}).json
-    assert "value-range" in {one["code"] for one in found["findings"]}
-    told = operator.call("POST", f"/api/v1/who-breaks{NAME}", {"text": "SET L2QVLAN 5\n"}).json
-    assert told["changed"] and told["changes"]
-    gone = operator.call("POST", f"/api/v1/who-breaks{NAME}", {}).json
-    assert gone["changed"]
-
-
 def test_folders(operator):
     assert operator.call("POST", "/api/v1/folders/HTTPdata", {"name": "site"}).status == 201
     assert operator.call("POST", "/api/v1/folders/HTTPdata/site", {"name": "deep"}).status == 201
@@ -176,3 +166,28 @@ def test_too_long_a_text(operator):
     made = operator.call("PUT", "/api/v1/files/HTTPdata/long.txt", {"text": "x" * (2_100_000)}, headers=NEW)
     assert made.status == 413
     assert operator.call("PUT", "/api/v1/files/HTTPdata/long.txt", {"text": 7}, headers=NEW).status == 422
+
+
+@pytest.mark.parametrize(
+    "name", ["../../versions/4711_96xxdata.txt", "4711_96xxdata.txt", "x/../../../versions/4711_96xxdata.txt"]
+)
+def test_nobodys_data_is_had_by_way_of_the_past(here, operator, name):
+    """Versions of user data are called as copies of scripts are."""
+    step = "20260703T120000.000000Z-0123abcd"
+    for folder in (here.home.var / "versions", here.home.var / "history" / "HTTPdata"):
+        (folder / "4711_96xxdata.txt").mkdir(parents=True, exist_ok=True)
+        (folder / "4711_96xxdata.txt" / step).write_bytes(b"secret")
+    quoted = name.replace(".", "%2e").replace("/", "%2f")
+    for path in (
+        f"/api/v1/file-history/HTTPdata/{quoted}",
+        f"/files/HTTPdata/{quoted}?part=history",
+        f"/api/v1/download/HTTPdata/{quoted}?step={step}",
+        f"/files/HTTPdata/{quoted}?step={step}",
+    ):
+        answer = operator.get(path)
+        assert answer.status in (404, 422) and b"secret" not in answer.body, path
+    body = {"step": step}
+    assert operator.call("POST", f"/api/v1/file-history/HTTPdata/{quoted}", body, headers=NEW).status in (
+        404,
+        422,
+    )
