@@ -12,17 +12,15 @@ from aiohttp import web
 
 from manager.call import Call
 from manager.facts import boots, strangers
+from manager.facts.phone import kept, timeline, warnings
 from manager.facts.refusals import now_of, numbered
 from manager.pages.phones import (
     PROTOCOLS,
     asked_of,
     choice_of,
     found,
-    kept,
     play,
     query_of,
-    timeline,
-    warnings,
 )
 from manager.problems import Problem
 from manager.rendering import part
@@ -97,7 +95,7 @@ async def _timeline(call: Call) -> web.StreamResponse:
     known = await found(call)
     proto, outcome = call.choice("proto", {"", *PROTOCOLS}, ""), call.choice("outcome", {"", *OUTCOMES}, "")
     limit, before = call.number("limit", 100, 1, MOST), call.number("before", 0, 0, 1 << 62)
-    rows = await call.run(timeline, call, known, proto, outcome, before, limit + 1)
+    rows = await call.run(timeline, call.site.inventory, known.key, proto, outcome, before, limit + 1)
     following = None
     if len(rows) > limit:
         rows = rows[:limit]

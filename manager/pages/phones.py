@@ -15,20 +15,17 @@ from aiohttp import web
 
 from manager.call import Call
 from manager.facts import boots, strangers
+from manager.facts.phone import kept, refused, timeline, warnings
 from manager.facts.phones import SEEN, SORTS, Choice
 from manager.facts.verdicts import STATES
 from manager.problems import Problem
 from manager.routing import VIEWER, Route
 from mv_iptel.addresses import address_of, mac_of
-from mv_iptel.cli.leads import Leads, words
 from mv_iptel.config import Config
-from mv_iptel.firmware import advisories
 from mv_iptel.history.places import Places
 from mv_iptel.home import Home
-from mv_iptel.phones.whom import handset_of, phones_of
 from mv_iptel.rollout import plans
 from mv_iptel.status.words import OPS, OUTCOMES, REASONS, SOURCES, mac
-from mv_iptel.userdata import names, versions
 
 ROWS = 50  # of a time line
 SETTINGS = 100  # on one page
@@ -215,43 +212,12 @@ async def _phone(call: Call) -> web.StreamResponse:
     return await call.page(template, known=known, phone=phone, tab="", **values, **known.words)
 
 
-def kept(config: Config, ext: str) -> list[dict[str, Any]]:
-    """The names of user data that are kept for an extension, how big each is and since when."""
-    if not re.fullmatch(r"[0-9]{1,20}", ext):
-        return []
-    found = []
-    for cls in ("4610", "4620", "96xx", "16xx", "9610"):
-        for sip in (False, True):
-            name = names.Kept(ext, cls, sip).file
-            held = versions.of(config, name)
-            if held:
-                current = next((one for one in held if one.id == versions.CURRENT), None)
-                older = sum(one.id != versions.CURRENT for one in held)
-                found.append(
-                    {
-                        "file": name,
-                        "size": current.size if current else None,
-                        "older": older,
-                        "time": max(one.time for one in held),
-                    }
-                )
-    return found
-
-
-def warnings(config: Config, phone: dict[str, Any]) -> tuple[advisories.Advisory, ...]:
-    """What is known against what the phone runs."""
-    (told,) = phones_of([phone], {})
-    handset = handset_of(told)
-    family = handset.family.name if handset else ""
-    return advisories.concerning(advisories.known(config)[0], family, told.model, phone["runs"])
-
-
 async def _timeline(call: Call) -> web.StreamResponse:
     known = await found(call)
     proto = call.choice("proto", {"", *PROTOCOLS}, "")
     outcome = call.choice("outcome", {"", *OUTCOMES}, "")
     before = call.number("before", 0, 0, 1 << 62)
-    rows = await call.run(timeline, call, known, proto, outcome, before, ROWS + 1)
+    rows = await call.run(timeline, call.site.inventory, known.key, proto, outcome, before, ROWS + 1)
     values = {
         "rows": rows[:ROWS],
         "more": len(rows) > ROWS,
@@ -264,42 +230,12 @@ async def _timeline(call: Call) -> web.StreamResponse:
     return await call.page(template, known=known, phone=known.phone, tab="timeline", **values, **known.words)
 
 
-def timeline(
-    call: Call, known: Known, proto: str, outcome: str, before: int, most: int
-) -> list[dict[str, Any]]:
-    """A phone's requests, the newest first, each with the path of what it got."""
-
-    def chosen(row: dict[str, Any]) -> bool:
-        return (not proto or row["proto"] == proto) and (not outcome or row["outcome"] == outcome)
-
-    return call.site.inventory.timeline(known.key, most, before, chosen)[::-1]
-
-
 async def _refused(call: Call) -> web.StreamResponse:
     known = await found(call)
-    refusals = await call.run(refusals_of, call, known)
+    refusals = await call.run(refused, known.config, call.site.inventory, known.key, known.phone)
     return await call.page(
         "phones/refused.html", known=known, phone=known.phone, tab="refused", refusals=refusals, **known.words
     )
-
-
-def refusals_of(call: Call, known: Known) -> list[dict[str, Any]]:
-    """What the phone was refused lately: each name and reason once, with the line that sent it there."""
-    rows = timeline(call, known, "", "refused", 0, 300)
-    leads = Leads(known.config)
-    together: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for row in rows:
-        key = row["name"], row["reason"], row["proto"]
-        one = together.get(key)
-        if one is None:
-            if len(together) >= 40:
-                continue
-            one = together[key] = {**row, "times": 0, "sent_by": ""}
-            if row["reason"] == "no-file" and row["op"] == "read":
-                lead = leads.line(row["name"], known.phone)
-                one["sent_by"] = words(lead) if lead else ""
-        one["times"] += row["count"]
-    return list(together.values())
 
 
 async def _boot(call: Call) -> web.StreamResponse:
