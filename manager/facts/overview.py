@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +20,7 @@ from mv_iptel.status.words import AWAY, REASONS, count, many, size, span
 T = TypeVar("T")
 
 DAY = 86400.0
+STALE = 60.0  # seconds after which an answer that nobody renewed is not given any more
 ROWS = 5000  # refusals that are looked at; what is older is not lately
 FINDINGS = 8  # that are shown as they are
 WATCHDOG = 900.0  # seconds without its look after which it is missed
@@ -26,6 +29,9 @@ PORTS = {"tftp": "TFTP", "http": "HTTP", "https": "HTTPS", "ftp": "FTP", "ftps":
 # What the ini calls the server of a protocol: what is stopped by hand comes back as this says.
 KEYS = {"tftp": "RunTrivialFTP", "http": "RunHTTP", "https": "RunHTTPS", "ftp": "RunFTP", "ftps": "RunFTPS"}
 PLACES = {"": "all", "0.0.0.0": "all IPv4", "::": "all IPv6"}  # noqa: S104
+
+
+_log = logging.getLogger("manager")
 
 
 class Matter(NamedTuple):
@@ -67,7 +73,7 @@ class Listener(NamedTuple):
 
 
 class Kept(Generic[T]):
-    """The answer to a question that costs something, asked again only when it is old; from any thread."""
+    """The answer to a question that costs something: kept fresh by `renew`, so that no page waits for it."""
 
     def __init__(
         self, age: float, question: Callable[[T | None], T], clock: Callable[[], float] = time.monotonic
@@ -75,14 +81,25 @@ class Kept(Generic[T]):
         self._age, self._question, self._clock = age, question, clock
         self._lock = threading.Lock()
         self._asked = float("-inf")
+        self._due = float("-inf")
         self._answer: T | None = None
 
     def __call__(self) -> T:
-        with self._lock:  # who comes meanwhile gets the same answer
-            if self._answer is None or self._clock() - self._asked > self._age:
-                self._answer = self._question(self._answer)
-                self._asked = self._clock()
-            return self._answer
+        """The last answer; asked here and now only if there is none, or nobody renewed it for long."""
+        if self._answer is None or self._clock() - self._asked > STALE:
+            self.renew()
+        assert self._answer is not None
+        return self._answer
+
+    def renew(self) -> None:
+        """Ask again if it is time to. What takes long is asked seldom: a tenth of a thread at most."""
+        with self._lock:
+            begun = self._clock()
+            if begun < self._due:
+                return
+            self._answer = self._question(self._answer)
+            self._asked = self._clock()
+            self._due = self._asked + max(self._age, 10 * (self._asked - begun))
 
 
 class Inquiry:
@@ -90,14 +107,22 @@ class Inquiry:
 
     def __init__(self, inventory: Callable[[], Reader], now: Callable[[], float] = time.time):
         self.refusals = Kept(4.0, lambda _: refusals(inventory(), now()))
-        self.fallback = Kept(60.0, lambda _: [fallback(inventory(), now())])
+        self._fallback = Kept(60.0, lambda _: [fallback(inventory(), now())])
         self._storm = Kept(3.0, lambda last: [storms.look(inventory(), now(), last[0] if last else None)])
 
     def storm(self) -> Storm | None:
         return self._storm()[0]
 
     def on_fallback(self) -> Fallback:
-        return self.fallback()[0]
+        return self._fallback()[0]
+
+    def renew(self) -> None:
+        """Whatever is due, now and then while the manager runs."""
+        try:
+            for one in (self._storm, self.refusals, self._fallback):
+                one.renew()
+        except sqlite3.Error as fault:  # the pages say so as well
+            _log.warning("the inventory cannot be read: %s", fault)
 
 
 def refusals(reader: Reader, now: float) -> list[Refused]:

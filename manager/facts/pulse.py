@@ -100,10 +100,13 @@ class Pulse:
     async def follow(self, site: Site) -> None:
         """Look again and again, for as long as the manager runs."""
         self._woken = asyncio.Event()
+        renewing: asyncio.Future[None] | None = None
         while True:
             status = await site.link.status(OFTEN / 2)
             if status is not None:
                 self.add(status, self._now())
+            if renewing is None or renewing.done():
+                renewing = asyncio.get_running_loop().run_in_executor(site.threads, site.inquiry.renew)
             self._woken.clear()
             try:
                 async with asyncio.timeout(self.pause()):

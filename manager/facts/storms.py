@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mv_iptel.inventory.evidence import SCRIPTS, SETTINGS
+from mv_iptel.inventory.evidence import SETTINGS
 from mv_iptel.inventory.reader import Reader
 
 WINDOW = 120.0  # seconds over which phones are counted
@@ -17,13 +17,10 @@ AFTER = 300.0  # seconds for which one that is over is still told
 LIVING = 30 * 86400.0  # a phone that was not seen for so long does not come any more
 LATEST = 24 * 3600.0  # an estimate beyond this is none
 
-# The last part of a name, without the directories before it, folded.
-_NAME = "replace(files.name, '\\', '/')"
-_LAST = f"lower(replace({_NAME}, rtrim({_NAME}, replace({_NAME}, '/', '')), ''))"
-# In a roll-out phones fetch their script under a name of its own.
-_SCRIPTS = ", ".join(repr(name) for name in sorted(SCRIPTS))
-_SCRIPT = f"({_LAST} IN ({_SCRIPTS}) OR {_LAST} LIKE 'mvr-%upgrade.%')"
-_SETTINGS = f"{_LAST} IN ({', '.join(repr(name) for name in sorted(SETTINGS))})"
+# By the end of a name: phones put directories before it, roll-outs a beginning of their own. Cheap, because
+# it is looked at for every file of every phone that came.
+_SCRIPT = "files.name LIKE '%upgrade.___'"
+_SETTINGS = " OR ".join(f"files.name LIKE '%{name}'" for name in sorted(SETTINGS))
 _SOFTWARE = " OR ".join(
     f"files.name LIKE '%.{ending}'" for ending in ("bin", "tar", "app", "kt", "tgz", "ebin", "zip")
 )
@@ -39,17 +36,16 @@ SELECT CAST((? - first) / {BUCKET} AS INTEGER) AS bucket, count(*) AS phones FRO
 
 # A phone is ready when it has read its settings, and loaded no software after them: that needs a restart.
 _DONE = f"""
-SELECT {_NETWORK} AS network, count(*) AS known, sum(begun) AS begun,
-       sum(settled > 0 AND settled >= loaded) AS done,
-       sum(settled > ? AND settled >= loaded) AS lately, max(settled) AS last
-FROM (
-    SELECT phones.address AS address, phones.last_seen >= ? AS begun,
-        coalesce((SELECT max(files.last_seen) FROM files WHERE files.phone = phones.id
-            AND phones.last_seen >= ? AND files.last_seen >= ? AND {_SETTINGS}), 0) AS settled,
-        coalesce((SELECT max(files.last_seen) FROM files WHERE files.phone = phones.id
-            AND phones.last_seen >= ? AND files.last_seen >= ? AND ({_SOFTWARE})), 0) AS loaded
-    FROM phones WHERE phones.last_seen > ?
-) AS phones GROUP BY network
+SELECT {_NETWORK} AS network, count(*) AS known, sum(phones.last_seen >= ?1) AS begun,
+       sum(settled >= ifnull(loaded, 0)) AS done,
+       sum(settled > ?2 AND settled >= ifnull(loaded, 0)) AS lately,
+       max(ifnull(settled, 0)) AS last
+FROM phones LEFT JOIN (
+    SELECT phone, max(CASE WHEN {_SETTINGS} THEN last_seen END) AS settled,
+           max(CASE WHEN {_SOFTWARE} THEN last_seen END) AS loaded
+    FROM files WHERE last_seen >= ?1 GROUP BY phone
+) AS got ON got.phone = phones.id
+WHERE phones.last_seen > ?3 GROUP BY network
 """  # noqa: S608
 
 
@@ -102,7 +98,7 @@ def _begin(buckets: dict[int, int], many: int, now: float) -> float:
 
 def _count(reader: Reader, begin: float, now: float) -> Storm:
     window = min(WINDOW, max(1.0, now - begin))
-    rows = reader.ask(_DONE, now - window, begin, begin, begin, begin, begin, begin - LIVING)
+    rows = reader.ask(_DONE, begin, now - window, begin - LIVING)
     begun, done, lately = (sum(row[key] or 0 for row in rows) for key in ("begun", "done", "lately"))
     total = sum(row["known"] if row["begun"] * 3 >= row["known"] else row["begun"] for row in rows)
     last = max((row["last"] for row in rows), default=0.0)

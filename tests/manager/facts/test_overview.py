@@ -8,6 +8,7 @@ from manager.facts import overview
 from manager.facts.overview import Fallback, Kept
 from mv_iptel.config import defaults
 from mv_iptel.home import Home
+from mv_iptel.inventory.reader import Reader
 from tests.manager.facts.inventory import Inventory
 
 NOW = 1_800_000_000.0
@@ -142,4 +143,29 @@ def test_a_question_is_asked_again_only_when_it_is_old():
     kept = Kept(10.0, lambda before: asked.append(before) or len(asked), lambda: now[0])
     assert [kept(), kept()] == [1, 1]
     now[0] = 11.0
+    assert kept() == 1  # a page does not wait for the next answer
+    kept.renew()
     assert kept() == 2 and asked == [None, 1]
+    now[0] = 11.0 + overview.STALE + 1
+    assert kept() == 3
+
+
+def test_what_takes_long_is_asked_seldom():
+    now, asked = [0.0], []
+
+    def question(before):
+        asked.append(now[0])
+        now[0] += 5.0
+        return 1
+
+    kept = Kept(3.0, question, lambda: now[0])
+    for at in (0.0, 10.0, 50.0, 56.0, 70.0):
+        now[0] = max(now[0], at)
+        kept.renew()
+    assert asked == [0.0, 56.0]
+
+
+def test_a_database_that_cannot_be_read_ends_nothing(tmp_path, caplog):
+    (tmp_path / "inventory.db").write_bytes(b"no database" * 500)
+    overview.Inquiry(lambda: Reader(tmp_path / "inventory.db")).renew()
+    assert "cannot be read" in caplog.text
