@@ -91,6 +91,7 @@ def modules(*folders: str) -> list[Module]:
 
 
 OURS = modules("mv_iptel")
+MANAGER = modules("manager")
 TESTS = modules("tests")
 
 
@@ -233,11 +234,63 @@ def files_earn_their_name(module: Module) -> Iterator[str]:
         yield f"{module.path.name} says nothing about its job"
 
 
+def is_manager(module: Module, *packages: str) -> bool:
+    return module.path.parts[0] == "manager" and (not packages or module.area in packages)
+
+
+def facts_know_no_http(module: Module) -> Iterator[str]:
+    """The manager's facts are data for pages, the API and tests alike: no request, no answer, no page."""
+    if not is_manager(module, "facts"):
+        return
+    strangers = ("aiohttp", "jinja2", "manager.call", "manager.pages", "manager.api", "manager.guarding",
+                 "manager.rendering", "manager.streams")  # fmt: skip
+    for name, live in module.imports():
+        if live and any(name == bad or name.startswith(bad + ".") for bad in strangers):
+            yield f"facts import {name}"
+
+
+BLOCKING = {"open", "os.open", "os.stat", "os.listdir", "os.scandir", "os.replace", "os.unlink", "time.sleep",
+            "os.path.exists", "os.path.getsize", "shutil.copy", "sqlite3.connect"}  # fmt: skip
+BLOCKING_ENDS = (".read_text", ".read_bytes", ".write_text", ".write_bytes", ".iterdir", ".exists",
+                 ".is_file", ".is_dir", ".stat", ".unlink", ".store.ask", ".store.change", ".audit.add",
+                 ".people.check")  # fmt: skip
+
+
+def handlers_never_block(module: Module) -> Iterator[str]:
+    """One thread answers everybody: files and databases only through `await call.run(…)`."""
+    if not is_manager(module, "pages", "api"):
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.AsyncFunctionDef):
+            for call in _calls_on_the_loop(node):
+                said = ast.unparse(call.func)
+                if said in BLOCKING or said.endswith(BLOCKING_ENDS):
+                    yield f"line {call.lineno}: {said} on the loop"
+
+
+def _calls_on_the_loop(node: ast.AST) -> Iterator[ast.Call]:
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue  # runs elsewhere, or is looked at by itself
+        if isinstance(inner, ast.Call):
+            yield inner
+        yield from _calls_on_the_loop(inner)
+
+
+def nothing_is_marked_safe(module: Module) -> Iterator[str]:
+    """Templates escape everything; no text of ours or of anybody goes around that."""
+    if not is_manager(module):
+        return
+    for name, _ in module.imports():
+        if name.rpartition(".")[2] in {"Markup", "markupsafe"}:
+            yield f"imports {name}"
+
+
 RULES: list[Callable[[Module], Iterator[str]]] = [
     says_its_purpose, stays_small, pure_files_stay_pure, protocols_take_time_as_an_argument,
     front_ends_keep_apart, the_library_knows_no_protocol, one_place_wires, front_ends_only_translate,
     front_ends_open_no_files, said_once, one_maker_of_finished, nothing_sent_picks_an_attribute,
-    files_earn_their_name,
+    files_earn_their_name, facts_know_no_http, handlers_never_block, nothing_is_marked_safe,
 ]  # fmt: skip
 
 # For each rule a module that breaks it.
@@ -262,6 +315,10 @@ VIOLATIONS = [
     (one_maker_of_finished, "mv_iptel/http/server.py", "stream.publish(Finished(1))\n"),
     (nothing_sent_picks_an_attribute, "mv_iptel/http/server.py", 'getattr(self, "do_" + verb)()\n'),
     (files_earn_their_name, "mv_iptel/utils.py", ""),
+    (facts_know_no_http, "manager/facts/phones.py", "from manager.call import Call\n"),
+    (handlers_never_block, "manager/pages/x.py", "async def f(call):\n    x = call.path.read_text()\n"),
+    (handlers_never_block, "manager/api/x.py", "async def f(call):\n    call.site.store.ask('x')\n"),
+    (nothing_is_marked_safe, "manager/rendering.py", "from markupsafe import Markup\n"),
 ]  # fmt: skip
 
 
@@ -276,7 +333,7 @@ def test_every_rule_was_seen_to_work():
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_house(rule):
-    assert [f"{module.path}: {complaint}" for module in OURS for complaint in rule(module)] == []
+    assert [f"{module.path}: {complaint}" for module in [*OURS, *MANAGER] for complaint in rule(module)] == []
 
 
 # The whole tree.
@@ -304,7 +361,8 @@ def test_events_leave_the_library_complete():
 
 def mirrors(module: Module) -> list[str]:
     """Where the test of a module may stand: the mirrored path, or the test of its package."""
-    parts = module.path.with_suffix("").parts[1:]
+    parts = module.path.with_suffix("").parts
+    parts = parts if is_manager(module) else parts[1:]  # the manager's tests have a folder of its name
     folder, stem = "/".join(("tests", *parts[:-1])), parts[-1]
     if stem == "__init__":
         return [f"tests/test_{parts[-2]}.py", f"{folder}/test_{parts[-2]}.py"] if len(parts) > 1 else []
@@ -314,13 +372,14 @@ def mirrors(module: Module) -> list[str]:
 def test_each_module_has_its_test():
     """The mirrored file, or a test in the mirrored folder that imports the module."""
     untested = []
-    for module in OURS:
+    for module in [*OURS, *MANAGER]:
         if not any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
                    for node in ast.walk(module.tree)):  # fmt: skip
             continue  # only a docstring and names
         if any((ROOT / path).exists() for path in mirrors(module)):
             continue
-        near = [test for test in TESTS if module.area in test.path.as_posix().removeprefix("tests/")]
+        place = "manager" if is_manager(module) else module.area
+        near = [test for test in TESTS if place in test.path.as_posix().removeprefix("tests/")]
         if not any(module.dotted == name for test in near for name, _ in test.imports()):
             untested.append(str(module.path))
     assert untested == []
@@ -328,7 +387,7 @@ def test_each_module_has_its_test():
 
 def test_each_test_mirrors_something():
     """A test folder stands for a package of ours, for programs of others, or for whole stories."""
-    areas = {module.area for module in OURS} | {"clients", "stories", "benchmarks"}
+    areas = {module.area for module in OURS} | {"manager", "clients", "stories", "benchmarks"}
     assert {test.path.parts[1] for test in TESTS if len(test.path.parts) > 2} <= areas
 
 
@@ -421,9 +480,104 @@ def test_every_command_has_the_common_options_and_examples():
 
 def test_nothing_of_the_machine_it_was_written_on():
     """Sources name no path of a developer's machine."""
-    suffixes = {".py", ".md", ".ini", ".cfg", ".toml", ".sh", ".txt", ".scr", ".conf", ".service"}
-    folders = ["mv_iptel", "tests", "data", "certs", "docs", "packaging", "benchmarks"]
+    suffixes = {
+        ".py",
+        ".md",
+        ".ini",
+        ".cfg",
+        ".toml",
+        ".sh",
+        ".txt",
+        ".scr",
+        ".conf",
+        ".service",
+        ".html",
+        ".js",
+    }
+    folders = ["mv_iptel", "manager", "tests", "data", "certs", "docs", "packaging", "benchmarks"]
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]
     paths += [path for path in ROOT.iterdir() if path.suffix in suffixes or path.name == "Makefile"]
     homes = re.compile(r"/(?:work|home/(?!mvuser)[a-z]+|Users|root)/[\w.]")
     assert [str(path) for path in paths if homes.search(path.read_text("utf-8", "replace"))] == []
+
+
+# The manager's pages.
+
+TEMPLATES = sorted((ROOT / "manager" / "templates").rglob("*.html"))
+SCRIPTS = [path for path in sorted((ROOT / "manager" / "static").glob("*.js")) if path.name != "htmx.min.js"]
+FORBIDDEN = {
+    r"\|\s*safe\b|\bautoescape\b": "goes around the escaping",
+    r"\sstyle\s*=|<style": "a style of its own: the policy refuses it, write a class",
+    r"<script(?![^>]*\ssrc=)": "an inline script: the policy refuses it",
+    r"\son[a-z]+\s*=\s*[\"']": "an inline handler: the policy refuses it",
+    r"javascript:|hx-on|hx-vals\s*=\s*[\"']js|\beval\b": "code in an attribute",
+    r"(?:src|href|action)\s*=\s*[\"'](?:https?:)?//": "comes from elsewhere; pages work without internet",
+}
+DANGEROUS = r"\.innerHTML|\.outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|https?://"
+
+
+def complaints_of(text: str) -> list[str]:
+    """What a template must not have."""
+    text = re.sub(r"\{#.*?#\}", "", text, flags=re.DOTALL)
+    return [f"{found[0]!r} {why}" for rule, why in FORBIDDEN.items() for found in re.finditer(rule, text)]
+
+
+@pytest.mark.parametrize("text", [
+    "{{ x | safe }}", "{% autoescape false %}", '<p style="x">', "<style>", "<script>x</script>",
+    '<b onclick="x()">', '<a href="javascript:x">', '<img src="https://elsewhere/x.png">',
+    '<form action="//elsewhere/">',
+])  # fmt: skip
+def test_a_rule_of_templates_sees_its_violation(text):
+    assert complaints_of(text)
+
+
+def test_templates_hold_to_the_policy():
+    assert len(TEMPLATES) > 10
+    wrong = {str(path): found for path in TEMPLATES if (found := complaints_of(path.read_text("utf-8")))}
+    assert wrong == {}
+
+
+def test_scripts_write_text_only():
+    """What a phone said comes into a page as text; nothing is fetched from elsewhere."""
+    assert SCRIPTS
+    assert {
+        path.name: found for path in SCRIPTS if (found := re.findall(DANGEROUS, path.read_text("utf-8")))
+    } == {}
+
+
+def asked_for() -> Iterator[tuple[str, str, str]]:
+    """(template, method, path) of every address in a template; what is filled in there is `x`."""
+    named = re.compile(
+        r"""(?:data-api|data-upload)=(["'])(?P<method>[A-Z]+) (?P<path>/.*?)\1"""
+        r"""|(?:hx-get|href|action)=(["'])(?P<get>/.*?)\4""",
+        re.DOTALL,
+    )
+    for path in TEMPLATES:
+        text = re.sub(r"\{\{.*?\}\}", "x", path.read_text("utf-8"), flags=re.DOTALL)
+        text = re.sub(r"\{%.*?%\}", "", text, flags=re.DOTALL)
+        for found in named.finditer(text):
+            address = found["path"] or found["get"]
+            yield path.name, found["method"] or "GET", address.partition("?")[0].partition("#")[0]
+
+
+def test_templates_ask_for_what_there_is():
+    """A button whose path nobody answers is found here and not by its user."""
+    from manager.app import routes
+
+    known = [
+        (
+            route.method,
+            re.compile(re.sub(r"\{[^}:]+:([^}]+)\}|\{[^}]+\}", lambda at: at[1] or "[^/]+", route.path)),
+        )
+        for route in routes()
+    ]
+    asked = set(asked_for())
+    assert len(asked) > 20
+
+    def answered(method: str, path: str) -> bool:
+        # What is filled in may be several parts, or a query.
+        forms = {path, path.replace("{name}", "x"), re.sub(r"x$", "x/x", path), re.sub(r"(?<!/)x$", "", path)}
+        return any(method == verb and rule.fullmatch(form) for verb, rule in known for form in forms)
+
+    lost = [one for one in sorted(asked) if not answered(*one[1:])]
+    assert lost == []

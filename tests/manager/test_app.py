@@ -8,7 +8,7 @@ import pytest
 
 from manager.app import routes
 from manager.guarding import SAFE
-from manager.routing import VIEWER
+from manager.routing import ADMINISTRATOR, OPERATOR, VIEWER
 
 ROUTES = list(routes())
 CLOSED = [one for one in ROUTES if one.role is not None]
@@ -51,3 +51,27 @@ def test_only_the_sign_in_page_and_its_looks_are_open():
         ("GET", "/static/{mark}/{name}"), ("GET", "/sign-in"), ("POST", "/sign-in"),
         ("DELETE", "/api/v1/session"), ("GET", "/healthz"),
     }  # fmt: skip
+
+
+def test_changes_go_through_the_api_only():
+    """Its document type and its token are what no form of another site has."""
+    changing = {(one.method, one.path) for one in ROUTES if one.method not in SAFE}
+    assert {path for _, path in changing if not path.startswith("/api/v1/")} == {"/sign-in"}
+
+
+def test_who_may_change_something():
+    """A viewer changes nothing but what is his own."""
+    own = ("/api/v1/account", "/api/v1/session")
+    lower = {f"{one.method} {one.path}" for one in CLOSED if one.method not in SAFE and one.role < OPERATOR}
+    assert {one for one in lower if not one.partition(" ")[2].startswith(own)} == set()
+
+
+def test_users_and_the_trail_are_the_administrators():
+    for one in ROUTES:
+        if re.match(r"(/api/v1)?/(users|audit)", one.path):
+            assert one.role is ADMINISTRATOR, one.path
+
+
+def test_no_two_answer_for_the_same():
+    named = [(one.method, re.sub(r"\{[^}:]+", "{", one.path)) for one in ROUTES]
+    assert len(named) == len(set(named))
