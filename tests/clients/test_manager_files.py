@@ -63,8 +63,19 @@ def type_at_end(page, text: str) -> None:
     page.keyboard.insert_text(text)
 
 
-def test_a_file_is_edited_and_phones_get_it(window, fetch):
+@pytest.fixture(scope="module")
+def noted(admin):
+    """Waits until the inventory knows who fetched a file."""
+
+    def wait(name: str) -> None:
+        wait_for(name, lambda: admin.get(f"/api/v1/askers/{name}").json["phones"] == 1)
+
+    return wait
+
+
+def test_a_file_is_edited_and_phones_get_it(window, fetch, noted):
     fetch("46xxsettings.txt")
+    noted(SETTINGS)
     page = window.open("/files")
     page.get_by_role("link", name="HTTPdata").first.click()
     page.get_by_role("link", name="46xxsettings.txt").click()
@@ -141,7 +152,7 @@ def test_the_second_administrator_is_told_and_nothing_is_lost(window, chromium, 
     window.silent()
 
 
-def test_uploads_ask_before_they_replace_and_what_is_deleted_comes_back(window, manager, fetch):
+def test_uploads_ask_before_they_replace_and_what_is_deleted_comes_back(window, manager, fetch, noted):
     page = window.open("/files/HTTPdata")
     data = os.urandom(300_000)
     told = {"name": "a b.bin", "mimeType": "application/octet-stream", "buffer": data}
@@ -153,6 +164,7 @@ def test_uploads_ask_before_they_replace_and_what_is_deleted_comes_back(window, 
     page.get_by_role("button", name="Upload", exact=True).click()
     page.locator("#ask").get_by_role("button", name="Replace").click()
     wait_for("the new one", lambda: (manager.home.http_data / "a b.bin").read_bytes() == b"new")
+    noted("HTTPdata/a%20b.bin")
     page = window.open("/files/HTTPdata/a%20b.bin")
     page.get_by_text("1 phone fetched it").wait_for()
     page.get_by_text("Rename or delete").click()
