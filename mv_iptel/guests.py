@@ -34,28 +34,33 @@ class Limits(NamedTuple):
 
 
 class Context:
-    """One TLS context for all connections. A certificate that was replaced is used soon after."""
+    """The TLS context of all connections. A certificate that was replaced is used from the next one on."""
 
     def __init__(self, certificate: Path, key: Path, failed: Callable[[str], None]):
         """Raises CertificateError. `failed` is told why a new certificate cannot be used."""
         self.files = (certificate, key)
         self._failed = failed
         self._state: object = states(self.files)
-        self.ssl = make_context(*self.files, Policy())
-        self.ssl.set_alpn_protocols(["http/1.1"])
-        self.ssl.sni_callback = self._hello
+        self._made = self.make()
 
-    def _hello(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-        """A handshake begins: the next one has the certificate that lies there now, if it is good."""
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """The context for the next connection: two stats beside a handshake."""
         state = states(self.files)
-        if state == self._state:
-            return
-        self._state = state
-        try:
-            make_context(*self.files, Policy())
-            self.ssl.load_cert_chain(*self.files, password="")
-        except (CertificateError, OSError, ssl.SSLError, ValueError) as error:
-            self._failed(f"{error}; the certificate that was loaded before stays in use")
+        if state != self._state:
+            self._state = state
+            try:
+                # A new one: within the old one a key of another kind would stand beside the old key.
+                self._made = self.make()
+            except CertificateError as error:
+                self._failed(f"{error}; the certificate that was loaded before stays in use")
+        return self._made
+
+    def make(self) -> ssl.SSLContext:
+        """A context with what lies there now. Raises CertificateError."""
+        made = make_context(*self.files, Policy())
+        made.set_alpn_protocols(["http/1.1"])
+        return made
 
     def __str__(self) -> str:
         return os.fspath(self.files[0])
@@ -171,7 +176,7 @@ class Guests:
 
         over: dict[str, Any] = {}
         if context is not None:
-            over = {"ssl": context.ssl, "ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": 2.0}
+            over = {"ssl": context.tls, "ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": 2.0}
         try:
             await asyncio.get_running_loop().connect_accepted_socket(made, taken, **over)
         except (OSError, ssl.SSLError):  # it speaks no TLS, not this one, or nothing

@@ -40,7 +40,7 @@ def known_by(config: Config) -> x509.Certificate:
 
     Raises CertError.
     """
-    chain = load_chain(config.https.cert_file)
+    chain = load_chain(config.pair("central").cert_file)
     with suppress(CertError):
         own = load_chain(config.home.ca_cert)[0]
         if _issued(chain[0], own):

@@ -29,21 +29,25 @@ class Context(guests.Context):
 
     def __init__(self, config: Config, branches: Path, publish: Callable[[Event], None]):
         """Raises CertificateError. `branches` is the authority of the branches' certificates."""
-        source = os.fspath(config.https.cert_file)
-        super().__init__(
-            config.https.cert_file,
-            config.https.key_file,
-            lambda text: publish(Notice("certificate", text, "error", source=source)),
-        )
-        try:
-            self.ssl.load_verify_locations(branches)
-        except (OSError, ssl.SSLError) as error:
-            raise CertificateError(f"{branches} cannot be used: {error}") from None
+        pair = config.pair("central")
+        source = os.fspath(pair.cert_file)
+        self._branches, self._mode = branches, ssl.CERT_NONE
+        super().__init__(*pair, lambda text: publish(Notice("certificate", text, "error", source=source)))
         self.ask(config)
 
     def ask(self, config: Config) -> None:
         """Whether clients are asked for a certificate; they need not have one."""
-        self.ssl.verify_mode = ssl.CERT_OPTIONAL if config.https.client_auth else ssl.CERT_NONE
+        self._mode = ssl.CERT_OPTIONAL if config.https.client_auth else ssl.CERT_NONE
+        self.tls.verify_mode = self._mode
+
+    def make(self) -> ssl.SSLContext:
+        made = super().make()
+        try:
+            made.load_verify_locations(self._branches)
+        except (OSError, ssl.SSLError) as error:
+            raise CertificateError(f"{self._branches} cannot be used: {error}") from None
+        made.verify_mode = self._mode
+        return made
 
 
 class Ports:

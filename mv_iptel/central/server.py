@@ -114,7 +114,7 @@ class CentralServer:
             return
         self.contents.bucket.rate = keys.bandwidth_limit
         self.guard.config = self.userdata.config = self.enrolling.config = self.changes.config = config
-        files = (config.https.cert_file, config.https.key_file)
+        files = config.pair("central")
         if self._context is not None and self._context.files != files:
             assert self._ports is not None
             await self._ports.close()

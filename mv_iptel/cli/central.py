@@ -65,7 +65,7 @@ def invite(home: Home, as_json: bool, name: str, addresses: tuple[str, ...], day
         end(USAGE, f"--days {days:g}: more than 0, and at most 366")
     try:
         known = authority.known_by(config)
-        names = certs.names_of(certs.load_chain(config.https.cert_file)[0])
+        names = certs.names_of(certs.load_chain(config.pair("central").cert_file)[0])
         where = tuple(_address(one) for one in addresses) or _reachable(config, names)
         if not where:
             end(

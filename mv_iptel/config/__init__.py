@@ -24,6 +24,7 @@ from mv_iptel.config.keys import (
 from mv_iptel.config.loading import (
     Config,
     ManagerConfig,
+    Pair,
     WatchDogConfig,
     defaults,
     load,
@@ -48,6 +49,7 @@ __all__ = [
     "Key",
     "ManagerConfig",
     "ManagerSettings",
+    "Pair",
     "Policy",
     "Settings",
     "WatchDogConfig",

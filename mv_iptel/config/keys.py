@@ -158,6 +158,12 @@ class FTPS:
     run_ftps: bool = _theirs("RunFTPS", v.FLAG, "0", "run the FTPS server")
     ftp_port: int = _theirs("FTPPort", v.PORT, "990", "control port, TLS from the first byte")
     ftp_data_port: int = _theirs("FTPDataPort", v.PORT, "889", "port that active data connections come from")
+    ftps_cert_file: Path | None = _ours(
+        "FTPSCertFile", v.FILE_OR_NONE, "", "certificate of FTPS and AUTH TLS, PEM; empty: that of [HTTPS]"
+    )
+    ftps_key_file: Path | None = _ours(
+        "FTPSKeyFile", v.FILE_OR_NONE, "", "its private key, PEM; empty: it stands in FTPSCertFile too"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +260,15 @@ class HTTPS:
     legacy_tls: bool = _ours(
         "LegacyTLS", v.FLAG, "0", "legacy: add TLS 1.0 and 1.1 with AES-CBC-SHA on HTTPSPort"
     )
+    https_alt_cert_file: Path | None = _ours(
+        "HTTPSAltCertFile", v.FILE_OR_NONE, "", "certificate of HTTPSAltPorts, PEM; empty: that of CertFile"
+    )
+    https_alt_key_file: Path | None = _ours(
+        "HTTPSAltKeyFile",
+        v.FILE_OR_NONE,
+        "",
+        "its private key, PEM; empty: it stands in HTTPSAltCertFile too",
+    )
     https_fallback: bool = _ours("HTTPSFallback", v.FLAG, "1", "look in HTTPDir too for what HTTPSDir lacks")
 
     @property
@@ -293,6 +308,18 @@ class BackupServers:
         "RetainDays", v.DECIMAL, "7.0", "read and not used: days that such copies would be kept"
     )
     file_server_port: int = _ours("FileServerPort", v.PORT, "6093", "port of the central API")
+    file_server_cert_file: Path | None = _ours(
+        "FileServerCertFile",
+        v.FILE_OR_NONE,
+        "",
+        "certificate of the central API, PEM; empty: that of [HTTPS]",
+    )
+    file_server_key_file: Path | None = _ours(
+        "FileServerKeyFile",
+        v.FILE_OR_NONE,
+        "",
+        "its private key, PEM; empty: it stands in FileServerCertFile too",
+    )
     primary_port: int = _ours("PrimaryPort", v.PORT, "6093", "port of the primary's central API")
     secondary_port: int = _ours("SecondaryPort", v.PORT, "6093", "port of the secondary's central API")
     peer_ca: Path | None = _ours(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from mv_iptel.config import keys, lines
 from mv_iptel.config.findings import ConfigError, Finding
@@ -21,6 +21,13 @@ Sections = dict[str, tuple[str, type]]
 Where = Mapping[tuple[str, str], int]
 
 PRIVILEGED = 1024  # ports below this one need a privilege to open
+
+
+class Pair(NamedTuple):
+    """A certificate (and chain) and its private key; both may be one file."""
+
+    cert_file: Path
+    key_file: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,22 @@ class Config:
             return ()
         modes = (("IPTel", self.https.iptel), ("LegacyTLS", self.https.legacy_tls))
         return tuple(name for name, on in modes if on)
+
+    def pair(self, listener: str) -> Pair:
+        """The certificate of `https` (HTTPSPort), `https-alt`, `ftps` or `central`."""
+        own: dict[str, tuple[Path | None, Path | None]] = {
+            "https": (self.https.cert_file, self.https.key_file),
+            "https-alt": (self.https.https_alt_cert_file, self.https.https_alt_key_file),
+            "ftps": (self.ftps.ftps_cert_file, self.ftps.ftps_key_file),
+            "central": (
+                self.backup_servers.file_server_cert_file,
+                self.backup_servers.file_server_key_file,
+            ),
+        }
+        cert_file, key_file = own[listener]
+        if cert_file is None:
+            return Pair(self.https.cert_file, self.https.key_file)
+        return Pair(cert_file, key_file or cert_file)
 
     def finding(self, section: str, key: str, text: str) -> Finding:
         """A finding at the line of that key (or at the file, when the key is absent)."""
@@ -410,6 +433,15 @@ def _across(config: Config) -> list[Finding]:
             "CustomFTP",
             f"names no server, {host} (PrimaryIP) is meant; write CustomFTPHost=HOST",
         )
+    for section, name, cert, key in (
+        ("HTTPS", "HTTPSAlt", https.https_alt_cert_file, https.https_alt_key_file),
+        ("FTPS", "FTPS", config.ftps.ftps_cert_file, config.ftps.ftps_key_file),
+        ("BACKUP_SERVERS", "FileServer", config.backup_servers.file_server_cert_file,
+         config.backup_servers.file_server_key_file),
+    ):  # fmt: skip
+        if key is not None and cert is None:
+            text = f"is not used without its certificate; write {name}CertFile=FILE, or remove the line"
+            say(section, f"{name}KeyFile", text)
     if https.use_proxy and not https.proxy_addr:
         say("HTTPS", "UseProxy", "is 1 but no proxy is named; write ProxyAddr=HOST, or UseProxy=0")
     # What the reference copies there, from where and how, nobody knows (reference section 6).

@@ -76,7 +76,7 @@ class Server:
         self._thread: threading.Thread | None = None
 
     def _contexts(self, config: Config) -> tls.Contexts:
-        return tls.Contexts(config.https.cert_file, config.https.key_file, self.publish)
+        return tls.Contexts(*config.pair("ftps"), self.publish)
 
     # What the daemon calls
 
@@ -96,7 +96,7 @@ class Server:
         masquerade = self._resolve(config)
 
         def change() -> None:
-            if (config.https.cert_file, config.https.key_file) != self.contexts.files:
+            if config.pair("ftps") != self.contexts.files:
                 self.contexts = self._contexts(config)
             self.config = config
             self.masquerade = masquerade

@@ -152,7 +152,6 @@ class Connection:
 
     def _greeted(self) -> None:
         """The first octets on a TLS port are there: look at them, then let the handshake have them."""
-        server = self.server
         try:
             first = self._sock.recv(4096, socket.MSG_PEEK)
         except _AGAIN:
@@ -168,7 +167,7 @@ class Connection:
         self._hello = first
         self._watch(False)
         try:
-            context = server.contexts.get(self.listener.offer)
+            context = self.listener.contexts.get(self.listener.offer)
             self._sock = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
         except (OSError, tls.CertificateError) as error:
             return self._no_handshake(str(error))

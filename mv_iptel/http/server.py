@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mv_iptel import ports
-from mv_iptel.config import Config
+from mv_iptel.config import Config, Pair
 from mv_iptel.events import Listening, Stream
 from mv_iptel.http import poller, tls
 from mv_iptel.http.connection import HOLD, Connection
@@ -45,6 +45,7 @@ class Listener:
     def __init__(self, place: Place, offer: tls.Policy | None):
         self.place = place
         self.offer = offer
+        self.contexts: tls.Contexts  # where it offers TLS
         self.sock: socket.socket | None = None
         self.state = "off"  # off, up or failed
         self.error = ""
@@ -102,7 +103,7 @@ class Server:
         self.clock = clock
         self.loop: asyncio.AbstractEventLoop
         self.poller: poller.Poller | poller.LoopPoller
-        self.contexts = self._contexts(config)
+        self._contexts: dict[Pair, tls.Contexts] = {}  # by the certificate
         self.failures = tls.Failures(stream.publish)
         self.stopping = False
         self._listeners: dict[Place, Listener] = {}
@@ -114,9 +115,6 @@ class Server:
         self._waking: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._quiet: asyncio.Event
-
-    def _contexts(self, config: Config) -> tls.Contexts:
-        return tls.Contexts(config.https.cert_file, config.https.key_file, self.stream.publish)
 
     # --- what the daemon calls ---------------------------------------------------------------
 
@@ -131,9 +129,6 @@ class Server:
 
     async def reload(self, config: Config) -> None:
         """Serve by `config` from the next connection on. What is being sent goes on."""
-        https = (config.https.cert_file, config.https.key_file)
-        if https != self.contexts.files:
-            self.contexts = self._contexts(config)
         self.config = config
         places = wanted(config)
         for place in [place for place in self._listeners if place not in places]:
@@ -190,8 +185,7 @@ class Server:
 
     def problems(self) -> list[tuple[str, int, str]]:
         """A certificate that was replaced by a bad one, as (file, line, text): what turns the status red."""
-        problem = self.contexts.problem
-        return [(str(self.contexts.files[0]), 0, problem)] if problem else []
+        return [(str(pair.cert_file), 0, one.problem) for pair, one in self._contexts.items() if one.problem]
 
     def active(self) -> list[dict[str, object]]:
         """The transfers that take longer than one turn, at most 500. From any thread."""
@@ -200,10 +194,16 @@ class Server:
     # --- ports -------------------------------------------------------------------------------
 
     def _open_wanted(self) -> None:
+        before, self._contexts = self._contexts, {}
         for place, offer in wanted(self.config).items():
             listener = self._listeners.get(place)
             if listener is None:
                 listener = self._listeners[place] = Listener(place, offer)
+            if offer is not None:
+                pair = tls.pair(self.config, place.port)
+                if pair not in self._contexts:
+                    self._contexts[pair] = before.get(pair) or tls.Contexts(*pair, self.stream.publish)
+                listener.contexts = self._contexts[pair]
             changed = listener.offer != offer
             listener.offer = offer
             if listener.state == "up" and not (offer is not None and self.config.https.refused):
@@ -220,7 +220,7 @@ class Server:
             return self._fail(listener, refused, math.inf)
         try:
             if listener.offer is not None:
-                self.contexts.get(listener.offer)
+                listener.contexts.get(listener.offer)
             if listener.sock is None:
                 listener.bind()
         except tls.CertificateError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from mv_iptel.config import HTTPS
+from mv_iptel.config import HTTPS, Config, Pair
 from mv_iptel.events import Event, Notice
 from mv_iptel.files import states
 
@@ -60,6 +60,11 @@ class Policy(NamedTuple):
 def policy(https: HTTPS, port: int) -> Policy:
     """What `port` offers; only `HTTPSPort` is ever old."""
     return Policy(https.iptel, https.legacy_tls) if port == https.https_port else Policy()
+
+
+def pair(config: Config, port: int) -> Pair:
+    """The certificate that `port` shows: old sets may need another one than everybody else."""
+    return config.pair("https" if port == config.https.https_port else "https-alt")
 
 
 def announce(https: HTTPS, port: int, key: str = "RSA") -> dict[str, tuple[str, ...]]:
