@@ -143,25 +143,15 @@ def settings(found: Effects) -> list[Setting]:
         if name in found.profiled:
             note = f"the profile {found.profiled[name]} sets it"
         rows.append(Setting(name, masked(name, made.value), made.file, made.line, _says(name), note))
-    for name, failed in found.rejected.items():
-        rows += [
-            Setting(
-                name,
-                masked(name, one.made.value),
-                one.made.file,
-                one.made.line,
-                _says(name),
-                HIDDEN if secret(name) else one.why,
-                "rejected",
-            )
-            for one in failed
-        ]
-    rows += [
-        Setting(
-            name, masked(name, one.made.value), one.made.file, one.made.line, _says(name), one.why, "ignored"
-        )
-        for name, one in found.ignored.items()
-    ]
+    for does, failed in (
+        ("rejected", [(name, one) for name, every in found.rejected.items() for one in every]),
+        ("ignored", list(found.ignored.items())),
+    ):
+        for name, one in failed:
+            made = one.made
+            why = HIDDEN if secret(name) else masked(name, one.why)
+            value = masked(name, made.value)
+            rows.append(Setting(name, value, made.file, made.line, _says(name), why, does))
     return sorted(rows, key=lambda row: (row.name, row.does != "set", row.line))
 
 
@@ -173,10 +163,8 @@ def lines(trace: list[Step], everything: bool = False) -> list[Step]:
 def _plain(step: Step) -> Step:
     words = step.text.split(" ")
     name = words[1].lstrip("$") if len(words) > 1 and step.kind in ("set", "add", "if") else ""
-    if not name:
-        return step
-    if not secret(name):
-        return step._replace(text=masked(name, step.text)) if step.kind != "if" else step
+    if not name or not secret(name):  # a login in a URL is one, too, wherever it stands
+        return step._replace(text=masked("", step.text), effect=masked("", step.effect))
     tag = step.text[step.text.rfind(" GOTO ") :] if step.kind == "if" and " GOTO " in step.text else ""
     effect = step.effect.partition(",")[0]
     return step._replace(text=f"{words[0]} {words[1]} {HIDDEN}{tag}", effect=effect)

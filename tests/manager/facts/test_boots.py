@@ -87,6 +87,17 @@ def test_a_secret_in_a_condition_or_set_again_is_not_told_either(home):
     assert not any(word in told for word in ("one", "two", "three")) and "GOTO X" in told
 
 
+def test_a_login_in_an_address_is_not_told(home):
+    settings = home.http_data / "46xxsettings.txt"
+    url = "http://ann:hush@192.0.2.9/x"
+    settings.write_text(
+        f"SET BRURI {url}\nSET BRURI other\nSET L2QVLAN {url}\nIF $BRURI SEQ {url} GOTO X\n# X\n"
+    )
+    played = play(home)
+    told = repr(boots.lines(played.trace, everything=True)) + repr(boots.settings(played.effects))
+    assert "hush" not in told and "192.0.2.9" in told
+
+
 def test_who_cannot_be_played_is_told_why(home):
     assert "toaster" in play(home, model="toaster").why
     assert "not known" in play(home, model="").why
