@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 from mv_iptel.phones.boot import Servers, drive, play
 from mv_iptel.phones.families import Handset
@@ -20,6 +22,7 @@ BOOTS = (
     ("J179", "http", "127.0.0.37"),
 )  # fmt: skip
 REFUSED = "127.0.0.77"
+SAVES = "4705"  # the extension whose user data has two versions
 
 
 def site(folder: Path) -> Daemon:
@@ -47,15 +50,15 @@ def furnish(daemon: Daemon, phones: int = 12) -> None:
         daemon.run("sim", "storm", "--phones", str(phones), "--arrival", "0.5", "--mix",
                    "tftp=40,http=30,https=30", "--ports-offset", str(daemon.offset), "--backups", "--json",
                    status=None)  # fmt: skip
+    for seed in ("1", "2"):  # a user changes something
+        daemon.run("sim", "backup", "--model", "9640", "--ext", SAVES, "--address", "127.0.0.35", "--agent",
+                   "--ports-offset", str(daemon.offset), "--seed", seed)  # fmt: skip
     for name in ("46xxsettings.txt", "ha96xxua3_2_8.bin", "<b>no such</b>.txt"):
         ask(daemon, REFUSED, name)
 
 
 def ask(daemon: Daemon, address: str, name: str) -> int:
     """One GET from an address of 127/8; the status."""
-    import http.client
-    from urllib.parse import quote
-
     line = http.client.HTTPConnection("127.0.0.1", daemon.http, timeout=20, source_address=(address, 0))
     try:
         line.request("GET", "/" + quote(name), headers={"User-Agent": "AVAYA/9640-3.2.8 (MAC:00040d777777)"})
