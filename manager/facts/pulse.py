@@ -42,6 +42,7 @@ class Point(NamedTuple):
     done: float | None = None
     refused: float | None = None
     now: float | None = None
+    seconds: float = 0.0  # of this step that are known
 
 
 class Chart(NamedTuple):
@@ -134,7 +135,7 @@ def _points(samples: Sequence[Sample], first: float, many: int, step: float) -> 
         moment = first + at * step
         if seconds[at]:
             octets, done, refused = (value / seconds[at] for value in sums[at])
-            found.append(Point(moment, octets, done, refused, now[at]))
+            found.append(Point(moment, octets, done, refused, now[at], seconds[at]))
         else:
             found.append(Point(moment))
     return found
@@ -230,7 +231,7 @@ def _minute(points: Sequence[Point]) -> list[float | None]:
     return [
         None
         if one.refused is None
-        else sum((each.refused or 0) * STEP for each in points[max(0, at - wide + 1) : at + 1])
+        else sum((each.refused or 0) * each.seconds for each in points[max(0, at - wide + 1) : at + 1])
         for at, one in enumerate(points)
     ]
 
@@ -240,7 +241,7 @@ def _rate(value: float) -> str:
 
 
 def _whole(value: float) -> str:
-    return count(round(value)) if value >= 10 or value == round(value) else f"{value:.1f}"
+    return count(round(value)) if value >= 10 else f"{value:.1f}".removesuffix(".0")
 
 
 def _binary(most: float) -> float:

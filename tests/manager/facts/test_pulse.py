@@ -82,6 +82,17 @@ def test_a_chart_says_itself_in_words():
     assert sent.line.startswith("M") and sent.area.endswith("Z")
 
 
+def test_refusals_of_a_moment_are_not_blown_up_to_a_whole_step():
+    looks = [
+        (0, seen()),
+        (0.5, seen(refused=3)),
+        (1, seen(refused=3)),
+        (7, seen(refused=3)),
+        (12, seen(refused=3)),
+    ]
+    assert charts(fed(*looks).points(START + 12))[2].value == "3"
+
+
 def test_without_a_look_a_chart_is_empty_and_not_broken():
     for one in charts(Pulse(lambda: START).points(START)):
         assert (one.value, one.line, one.area) == ("–", "", "")
