@@ -53,6 +53,7 @@ COUNTS = {
     "central-kills": (6, "kills of a centre, its branches and publications"),
     "users": (300, "users whose data the manager lists"),
     "manager-kills": (2, "kills of the manager while it saves a file"),
+    "shown": (2000, "phones in the inventory that the manager's pages are timed with"),
     "firmware-size": (32 << 20, "octets of the firmware whose way to a branch is cut"),
 }
 
