@@ -61,6 +61,9 @@ class Fallback(NamedTuple):
     since: float  # when the first such file went out that is still remembered
 
 
+NOBODY = Fallback(0, 0.0)
+
+
 class Listener(NamedTuple):
     """One protocol with its ports, as people think of it."""
 
@@ -76,9 +79,13 @@ class Kept(Generic[T]):
     """The answer to a question that costs something: kept fresh by `renew`, so that no page waits for it."""
 
     def __init__(
-        self, age: float, question: Callable[[T | None], T], clock: Callable[[], float] = time.monotonic
+        self,
+        age: float,
+        nothing: T,
+        question: Callable[[T | None], T],
+        clock: Callable[[], float] = time.monotonic,
     ):
-        self._age, self._question, self._clock = age, question, clock
+        self._age, self._nothing, self._question, self._clock = age, nothing, question, clock
         self._lock = threading.Lock()
         self._asked = float("-inf")
         self._due = float("-inf")
@@ -87,9 +94,12 @@ class Kept(Generic[T]):
     def __call__(self) -> T:
         """The last answer; asked here and now only if there is none, or nobody renewed it for long."""
         if self._answer is None or self._clock() - self._asked > STALE:
-            self.renew()
-        assert self._answer is not None
-        return self._answer
+            try:
+                self.renew()
+            except sqlite3.Error as fault:  # the rest of the page is worth showing
+                _log.warning("the inventory cannot be read: %s", fault)
+                return self._nothing
+        return self._nothing if self._answer is None else self._answer
 
     def renew(self) -> None:
         """Ask again if it is time to. What takes long is asked seldom: a tenth of a thread at most."""
@@ -106,9 +116,11 @@ class Inquiry:
     """The Overview's questions to the inventory. They block, and each is asked once for all who look."""
 
     def __init__(self, inventory: Callable[[], Reader], now: Callable[[], float] = time.time):
-        self.refusals = Kept(4.0, lambda _: refusals(inventory(), now()))
-        self._fallback = Kept(60.0, lambda _: [fallback(inventory(), now())])
-        self._storm = Kept(3.0, lambda last: [storms.look(inventory(), now(), last[0] if last else None)])
+        self.refusals = Kept(4.0, [], lambda _: refusals(inventory(), now()))
+        self._fallback = Kept(60.0, [NOBODY], lambda _: [fallback(inventory(), now())])
+        self._storm = Kept(
+            3.0, [None], lambda last: [storms.look(inventory(), now(), last[0] if last else None)]
+        )
 
     def storm(self) -> Storm | None:
         return self._storm()[0]
@@ -121,7 +133,7 @@ class Inquiry:
         try:
             for one in (self._storm, self.refusals, self._fallback):
                 one.renew()
-        except sqlite3.Error as fault:  # the pages say so as well
+        except sqlite3.Error as fault:
             _log.warning("the inventory cannot be read: %s", fault)
 
 
@@ -141,7 +153,7 @@ def fallback(reader: Reader, now: float) -> Fallback:
                       "AND file LIKE '%/fxd\\_%' ESCAPE '\\'", now - 30 * DAY)  # fmt: skip
     phones = rows[0]["phones"] if rows else 0
     if not phones:
-        return Fallback(0, 0.0)
+        return NOBODY
     first = reader.ask(
         "SELECT time FROM requests WHERE file LIKE '%/fxd\\_%' ESCAPE '\\' ORDER BY id LIMIT 1"
     )

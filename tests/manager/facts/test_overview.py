@@ -140,7 +140,7 @@ def test_ports_by_protocol():
 
 def test_a_question_is_asked_again_only_when_it_is_old():
     now, asked = [0.0], []
-    kept = Kept(10.0, lambda before: asked.append(before) or len(asked), lambda: now[0])
+    kept = Kept(10.0, 0, lambda before: asked.append(before) or len(asked), lambda: now[0])
     assert [kept(), kept()] == [1, 1]
     now[0] = 11.0
     assert kept() == 1  # a page does not wait for the next answer
@@ -158,7 +158,7 @@ def test_what_takes_long_is_asked_seldom():
         now[0] += 5.0
         return 1
 
-    kept = Kept(3.0, question, lambda: now[0])
+    kept = Kept(3.0, 0, question, lambda: now[0])
     for at in (0.0, 10.0, 50.0, 56.0, 70.0):
         now[0] = max(now[0], at)
         kept.renew()
@@ -167,5 +167,7 @@ def test_what_takes_long_is_asked_seldom():
 
 def test_a_database_that_cannot_be_read_ends_nothing(tmp_path, caplog):
     (tmp_path / "inventory.db").write_bytes(b"no database" * 500)
-    overview.Inquiry(lambda: Reader(tmp_path / "inventory.db")).renew()
+    inquiry = overview.Inquiry(lambda: Reader(tmp_path / "inventory.db"))
+    inquiry.renew()
+    assert (inquiry.refusals(), inquiry.on_fallback(), inquiry.storm()) == ([], NOBODY, None)
     assert "cannot be read" in caplog.text
