@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS phones (
     requests INTEGER NOT NULL, refused INTEGER NOT NULL, failed INTEGER NOT NULL, bytes INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS phones_seen ON phones (last_seen);
+CREATE INDEX IF NOT EXISTS phones_ext ON phones (ext) WHERE ext != '';
 
 CREATE TABLE IF NOT EXISTS said (      -- who or what told which part of a phone's identity
     phone INTEGER NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, source TEXT NOT NULL,
