@@ -1,4 +1,4 @@
-"""Decides what a round of downloads means: which listener is missed, how long, and when to restart or to tell.
+"""Decides what a round of downloads means: who is missed, how long, when to restart and when to tell.
 
 Pure: the state of before and what was seen go in, the state of after and verdicts come out. A *failure* is a
 download that was missed; it counts up, a good one counts down, and at the limit the server is restarted. A
@@ -103,6 +103,7 @@ class Seen(NamedTuple):
     server: Server = Server()
     matters: Sequence[tuple[str, str, str]] = ()  # more of them: kind, listener, text
     local: bool = True  # it is this host that is watched: files can be compared
+    pending: Sequence[str] = ()  # labels of phones whose boot goes on: nothing new of them
 
 
 class Rules(NamedTuple):
@@ -170,13 +171,18 @@ def judge(
     restarts = tuple(one for one in state.restarts if abs(now - one) < HOUR)
     verdicts: list[Verdict] = []
     held, told = _keep(state.matters, matters, rules, now)
+    held |= {place: one for place, one in state.matters.items() if one.listener in seen.pending}
     verdicts += told
     counters, restarts, done = (
         _act(counters, seen, restarts, rules, now) if counting else (counters, restarts, [])
     )
     verdicts += done
     down = state.down or any(one.kind != "over" for one in verdicts)
-    well = not any(one.failures for one in counters.values()) and not any(one.told for one in held.values())
+    well = (
+        not failures
+        and not any(one.failures for one in counters.values())
+        and not any(one.told for one in held.values())
+    )
     if down and well and counting and seen.got:
         verdicts.append(Verdict("over", ALL, "well", "every download is good again"))
         down = False
@@ -193,10 +199,11 @@ def _look(
     failures: dict[Target, tuple[str, str]] = {}
     matters = {(kind, listener): text for kind, listener, text in seen.matters}
     found = set(state.found)
+    ended: dict[str, list[str]] = {}
     whole = _whole(seen)
     for target, got in seen.got.items():
         if got.certificate:
-            matters["certificate", target.label] = got.certificate
+            ended.setdefault(got.certificate, []).append(target.label)
         if got.unreadable:
             matters["unreadable", got.directory] = got.unreadable
         if target.label in seen.server.off:
@@ -216,9 +223,12 @@ def _look(
                 _gone(matters, got, got.directory in state.found)
     for label in seen.server.off:
         matters["off", label] = f"{label} is switched off, though MV_IPTel.ini has it on"
-    for subject, end in seen.server.certificates:
-        if end <= now:
-            matters["certificate", subject] = f"the certificate {subject} has ended"
+    # What phones are shown counts; the file only where no listener could be asked.
+    told = [f"{', '.join(labels)}: {text}" for text, labels in ended.items()] or [
+        f"the certificate {subject} has ended" for subject, end in seen.server.certificates if end <= now
+    ]
+    if told:
+        matters["certificate", ALL] = "; ".join(told)
     free, total = seen.server.disk
     if total and free < full(total):
         matters["disk", ALL] = f"the server's disk is full: {free >> 20} MiB of {total >> 20} MiB are free"
@@ -249,12 +259,14 @@ def _gone(matters: dict[tuple[str, str], str], got: Got, was_there: bool) -> Non
 def _whole(seen: Seen) -> str:
     """Why nobody answers at all: killed, stopped, hung; "" where somebody does."""
     server = seen.server
-    asked = [(target, got) for target, got in seen.got.items() if target.proto != BOOT]
-    if server.answers or not asked or any(got.result in ANSWERS for _, got in asked):
+    asked = {target: got.result for target, got in seen.got.items() if target.proto != BOOT}
+    if server.answers or not asked or any(result in ANSWERS for result in asked.values()):
         return ""
     if server.alive == "stopped":
         return "stopped"
-    if server.alive == "gone" or all(got.result == "closed" for _, got in asked):
+    # Nothing tells over UDP that nobody listens.
+    doors = [result for target, result in asked.items() if target.proto != "tftp"]
+    if server.alive == "gone" or (doors and all(result == "closed" for result in doors)):
         return "killed"
     if server.answers is False or server.alive == "running":
         return "hung"
@@ -301,7 +313,7 @@ def _count(
     counting: bool,
 ) -> dict[str, Counter]:
     """One counter for each listener that should run; of those that should no more nothing is left."""
-    counters: dict[str, Counter] = {}
+    counters = {label: state.counters[label] for label in seen.pending if label in state.counters}
     for target, got in seen.got.items():
         label = target.label
         if label in counters and target not in failures:

@@ -1,0 +1,73 @@
+"""What the watchdog remembers over its own restarts: when it restarted the server, where it saw the check file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TextIO
+
+from mv_iptel import files
+from watchdogd.judge import State
+
+try:
+    import fcntl
+except ImportError:  # Windows: the taken page port tells of a second watchdog there
+    fcntl = None  # type: ignore[assignment]
+
+FILE = "watchdog.json"
+
+
+class AlreadyRunning(Exception):
+    """Another watchdog watches this home; the argument is its process id."""
+
+
+class Memory:
+    """`MV_WatchDog/data`. What is broken in there is as if it were not there."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / FILE
+        self._written: object = None
+
+    def load(self) -> State:
+        """The state to begin with."""
+        try:
+            kept = json.loads(self.path.read_bytes())
+            restarts = tuple(float(one) for one in kept["restarts"])
+            found = frozenset(str(one) for one in kept["found"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return State()
+        self._written = restarts, found
+        return State(restarts=restarts, found=found)
+
+    def keep(self, state: State) -> str:
+        """Write what is new in it; why that does not work, or "". Without the disk it is kept in memory."""
+        fresh = state.restarts, state.found
+        if fresh == self._written:
+            return ""
+        data = {"restarts": list(state.restarts), "found": sorted(state.found)}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files.replace(self.path, json.dumps(data).encode("utf-8"), 0o640)
+        except OSError as error:
+            return f"{self.path} cannot be written: {error.strerror}"
+        self._written = fresh
+        return ""
+
+
+def hold(folder: Path) -> TextIO:
+    """Take the home for this watchdog: two of them would restart twice. Raises AlreadyRunning, OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    file = os.fdopen(os.open(folder / "watchdog.lock", flags, 0o640), "r+", encoding="ascii")
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = file.read(20).strip()
+            file.close()
+            raise AlreadyRunning(holder) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
