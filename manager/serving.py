@@ -22,8 +22,8 @@ from mv_iptel.guests import Context, Guests, Limits
 from mv_iptel.strangers import wire
 
 BACKLOG = 128
-# `named` are those of one browser: it keeps at most six; a few more may be on their way.
-LIMITS = Limits(most=256, each=128, named=24, strangers=128, strange=32)
+# `named` are those of one session: a browser keeps at most six. Behind a proxy all come from one host.
+LIMITS = Limits(most=256, each=192, named=48, strangers=128, strange=32)
 
 _log = logging.getLogger("manager")
 

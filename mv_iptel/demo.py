@@ -288,7 +288,7 @@ def main(
             console.print(f"Manager: https://localhost:{manager}/")
             console.print(f"  sign in as {name} with {password}", soft_wrap=True, markup=False)
             console.print(
-                "  (it asks for a password of your own; the browser knows not this home's authority)"
+                "  The browser warns, as it does not know this home's authority; then choose a password."
             )
             console.print(f"Status page: http://{HOST}:{status}/")
             console.print(
