@@ -11,15 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mv_iptel import certs, config, files
+from mv_iptel import certs, config, files, owning
 from mv_iptel.home import Home, shipped, write_check_files
 
 # The reference product's modes of operation, each a shipped example configuration (docs/modes.md).
 MODES = ("1a", "1b", "2", "3", "4")
-
-GROUP = "mvuser"  # the group of the service users; where it exists, data and var are theirs together
-SHARED = 0o2770  # group may write, and what is made inside belongs to the group
-MANAGER_USER = "mvmanager"  # may read the authority's key and the first passwords
 
 # Beneath the shipped data: where each directory goes. The scripts and settings are templates.
 COPIES = {
@@ -93,7 +89,9 @@ def create(
         done.notes.append(f"{directory}: no check file for the watchdog ({error.strerror})")
     if not addresses and _first_address(names) == "127.0.0.1":
         done.notes.append("this host has no address but its own loop; name what phones use with --address")
-    _own(home)
+    here = owning.accounts()
+    if here is not None and os.geteuid() == 0:
+        owning.hand_over(home, here)
     return done
 
 
@@ -218,39 +216,3 @@ def _file(path: Path, data: bytes, done: Made, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     files.replace(path, data, mode)
     done.made.append(path)
-
-
-# --- whose files they are -------------------------------------------------------------------------------
-
-
-def _own(home: Home) -> None:
-    """With service users: data and var belong to their group, keys and inis are readable for it."""
-    if os.name != "posix" or os.geteuid() != 0:
-        return
-    import grp
-    import pwd
-
-    try:
-        group = grp.getgrnam(GROUP).gr_gid
-        user = pwd.getpwnam(GROUP).pw_uid
-    except KeyError:
-        return
-    for top in (home.data, home.var):
-        for directory, _, names in os.walk(top):
-            os.chown(directory, user, group)
-            os.chmod(directory, SHARED)
-            for name in names:
-                os.chown(os.path.join(directory, name), user, group, follow_symlinks=False)
-    for directory in (home.log, home.manager / "log", home.watchdog / "log", home.watchdog / "data"):
-        os.chown(directory, user, group)
-        os.chmod(directory, SHARED)
-    for path in (*_inis(home), home.key_file):
-        if path.exists():
-            os.chown(path, -1, group)
-    try:
-        keeper = pwd.getpwnam(MANAGER_USER).pw_uid
-    except KeyError:
-        return
-    for path in (home.ca, home.ca_key, home.passwords):
-        if path.exists():
-            os.chown(path, keeper, -1)

@@ -113,16 +113,19 @@ def make_folder(path: Path) -> bool:
     service must be able to write to.
     """
     try:
-        os.mkdir(path, 0o700)
+        above = os.stat(path.parent)
+        mode = stat.S_IMODE(above.st_mode) & 0o2770 | 0o700
+        os.mkdir(path, mode & 0o770)
     except FileExistsError:
         return False
     except FileNotFoundError:
         make_folder(path.parent)
         return make_folder(path)
-    above = os.stat(path.parent)
     own_like(path, above)
     with suppress(OSError):
-        os.chmod(path, stat.S_IMODE(above.st_mode) & 0o2770 | 0o700)
+        # The kernel hands the group's bit on; a service may be kept from setting it.
+        if stat.S_IMODE(os.stat(path).st_mode) != mode:
+            os.chmod(path, mode)
     return True
 
 
