@@ -1,4 +1,4 @@
-"""Runs the administrator's alert script: by its argument vector, in a fixed environment, for a limited time."""
+"""Runs the administrator's alert script: words as arguments, a fixed environment, a limited time."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def environment(home: Home) -> dict[str, str]:
     """The same for every run, whoever started the watchdog."""
     given = {"MV_IPTEL_HOME": str(home.root)}
     if sys.platform == "win32":
-        root = os.environ.get("SystemRoot", r"C:\Windows")
+        root = os.environ.get("SYSTEMROOT", r"C:\Windows")
         return given | {
             "SystemRoot": root,
             "PATH": rf"{root}\System32;{root}",
@@ -117,7 +117,7 @@ def run(script: Path, home: Home, verdict: Verdict, limit: float = LIMIT) -> Ran
         try:
             process = subprocess.Popen(
                 command(script, verdict), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                cwd=script.parent, env=environment(home), close_fds=True, start_new_session=os.name == "posix",
+                cwd=script.parent, env=environment(home), start_new_session=os.name == "posix",
             )  # fmt: skip
         except OSError as error:
             return Ran(at, verdict, None, f"{script} cannot be run: {error.strerror}")

@@ -1,4 +1,4 @@
-"""What the watchdog remembers over its own restarts: when it restarted the server, where it saw the check file."""
+"""What the watchdog remembers over its own restarts: those of the server, where the check file was."""
 
 from __future__ import annotations
 

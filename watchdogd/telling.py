@@ -23,7 +23,7 @@ TIMEOUT = 15.0  # seconds for each step of a mail or a call
 AGAIN = (15.0, 60.0)  # seconds before it is tried again
 WAITING = 100  # messages; more are lost and logged: nobody reads so many
 
-_log = logging.getLogger("watchdog")
+_log = logging.getLogger("mv-watchdog")
 
 
 class Message(NamedTuple):
@@ -122,8 +122,8 @@ def mail(message: Message, settings: WatchDogSettings, timeout: float = TIMEOUT)
     letter["Date"] = formatdate(message.time, localtime=True)
     letter["Message-ID"] = make_msgid("mv-watchdog")
     letter["Auto-Submitted"] = "auto-generated"
-    facts = {"Listener": message.listener, "Reason": message.reason, "Host": message.host, "Home": message.home,
-             "Time": formatdate(message.time, localtime=True)}  # fmt: skip
+    facts = {"Listener": message.listener, "Reason": message.reason, "Host": message.host,
+             "Home": message.home, "Time": formatdate(message.time, localtime=True)}  # fmt: skip
     letter.set_content(f"{message.text}\n\n" + "".join(f"{name}: {value}\n" for name, value in facts.items()))
     host, _, port = settings.smtp_server.partition(":") if settings.smtp_server.count(":") < 2 else (
         settings.smtp_server, "", "")  # fmt: skip
