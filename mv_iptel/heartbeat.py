@@ -38,8 +38,8 @@ _FLAGS = {
 # Known directives that mean nothing to a successor: logs, serial lines, plug-ins of the cluster manager.
 _IGNORED = ("logfile", "logfacility", "debugfile", "debug", "use_logd", "baud", "serial", "watchdog", "crm",
             "apiauth", "respawn", "hopfudge", "realtime", "coredumps", "stonith", "stonith_host",
-            "conn_logd_time", "compression", "compression_threshold", "autojoin", "uuidfrom", "msgfmt", "rtprio", "hbgenmethod",
-            "cluster", "traditional_compression")  # fmt: skip
+            "conn_logd_time", "compression", "compression_threshold", "autojoin", "uuidfrom", "msgfmt",
+            "rtprio", "hbgenmethod", "cluster", "traditional_compression")  # fmt: skip
 
 
 class Shared(NamedTuple):

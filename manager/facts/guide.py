@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from mv_iptel import certs
-from mv_iptel.addresses import address_of
 from mv_iptel.config import Config
+from mv_iptel.dhcp.lines import SERVERS
+from mv_iptel.dhcp.offer import calls, offer, site_of
 from mv_iptel.home import Home
 from mv_iptel.inventory.evidence import SETTINGS, script_of
 from mv_iptel.inventory.reader import Reader
 from mv_iptel.phones.effects import effects
 from mv_iptel.phones.families import FAMILIES, MODELS, Handset, family_of
 from mv_iptel.phones.served import Served
+from mv_iptel.phones.told import OURS, PLACES, SETTINGS_FILE, hosts, is_loop, settings_of
 from mv_iptel.status.words import span
 
 DONE, OPEN, LOOK = "done", "open", "look"  # it is so; it is to be done; something is wrong
-SETTINGS_FILE = "46xxsettings.txt"
-OURS = ("SNMPADD", "FTPSRVR", "BRURI")  # settings that name this server
-PLACES = {"tftp": "TFTPdata", "http": "HTTPdata", "https": "HTTPSdata"}
 
 
 class Step(NamedTuple):
@@ -32,20 +29,6 @@ class Step(NamedTuple):
     title: str
     state: str
     said: tuple[str, ...]
-
-
-class Told(NamedTuple):
-    """A setting in a file that phones read."""
-
-    protocol: str
-    file: str
-    line: int
-    name: str
-    value: str
-
-    @property
-    def place(self) -> str:
-        return f"{PLACES[self.protocol]}/{self.file}:{self.line}"
 
 
 class Software(NamedTuple):
@@ -63,7 +46,10 @@ class Dhcp(NamedTuple):
     server: str
     options: tuple[tuple[str, str, str], ...]
     isc: str
+    kea: str
     dnsmasq: str
+    windows: str
+    routeros: str
     notes: tuple[str, ...]
 
 
@@ -88,29 +74,6 @@ class Seen(NamedTuple):
 def served(config: Config) -> Served:
     """What phones can get. Reads the directories."""
     return Served.split(config.tftp.tftp_dir, config.http.http_dir, config.https.https_dir)
-
-
-def settings_of(files: Served, names: Iterable[str]) -> list[Told]:
-    """Each live line in the settings that sets one of these, a file that two protocols serve once."""
-    wanted = {name.casefold() for name in names}
-    found: dict[tuple[object, int], Told] = {}
-    for protocol in PLACES:
-        script = files.script(protocol, SETTINGS_FILE)
-        for one in script.statements if script else ():
-            if one.kind == "set" and one.name.casefold() in wanted:
-                told = Told(protocol, script.name, one.line, one.name.upper(), one.value.strip('"'))  # type: ignore[union-attr]
-                found.setdefault((id(script), one.line), told)
-    return list(found.values())
-
-
-def _hosts(told: Iterable[Told]) -> list[tuple[str, Told]]:
-    found = []
-    for one in told:
-        for value in one.value.split(","):
-            host = (urlsplit(value).hostname or "") if "//" in value else value.strip("[] ")
-            if host:
-                found.append((host, one))
-    return found
 
 
 # --- the steps --------------------------------------------------------------------------------------
@@ -158,13 +121,13 @@ def address(files: Served, named: Iterable[str]) -> Step:
     if not any(files.script(protocol, SETTINGS_FILE) for protocol in PLACES):
         return Step("address", title, OPEN, (f"There is no {SETTINGS_FILE} yet.",))
     own = {one.casefold() for one in named}
-    found = _hosts(settings_of(files, OURS))
+    found = hosts(settings_of(files, OURS))
     if not found:
         text = f"{SETTINGS_FILE} does not say where users' data is kept ({', '.join(OURS)})."
         return Step("address", title, OPEN, (text,))
     wrong: dict[str, list[str]] = {}
     for host, told in found:
-        if _is_loop(host):
+        if is_loop(host):
             wrong.setdefault(f"{host}, which only this host itself can reach", []).append(told.place)
         elif host.casefold() not in own:
             wrong.setdefault(f"{host}, which is no address or name of this host", []).append(told.place)
@@ -229,8 +192,8 @@ def certificate(config: Config, files: Served, now: float) -> Step:
     said = []
     if left < certs.RENEW_DAYS * 86400:
         said.append(f"It ends in {span(left)}." if left > 0 else "It has ended.")
-    hosts = dict.fromkeys(host for host, _ in _hosts(settings_of(files, OURS)))
-    said += [f"It does not name {host}, as the settings do." for host in hosts if host not in named]
+    told = dict.fromkeys(host for host, _ in hosts(settings_of(files, OURS)))
+    said += [f"It does not name {host}, as the settings do." for host in told if host not in named]
     if said:
         return Step("certificate", title, LOOK, tuple(said))
     return Step(
@@ -240,36 +203,10 @@ def certificate(config: Config, files: Served, now: float) -> Step:
 
 def dhcp(config: Config, files: Served, own: Iterable[str]) -> Dhcp:
     """The lines for the DHCP server, with this server's address in them."""
-    told = [host for host, _ in _hosts(settings_of(files, OURS)) if not _is_loop(host)]
-    outside = [one for one in own if address_of(one) and not _is_loop(one)]
-    four = [one for one in outside if ":" not in one]
-    host = (told or four or outside or ["192.0.2.10"])[0]
-    notes = (
-        [] if told or outside else ["192.0.2.10 is an example: this host has no address but its own loop."]
-    )
-    systems = [one for one in settings_of(files, ("MCIPADD",)) if one.value]
-    first = [] if systems else ["MCIPADD=<telephone system>"]
-    http, https = config.http, config.https
-    new = [*first, f"HTTPSRVR={host}"]
-    if http.run_http and 80 not in (http.http_port, *http.http_alt_ports):
-        new.append(f"HTTPPORT={http.http_port}")
-    if https.run_https:
-        new.append(f"TLSSRVR={host}")
-        if 411 not in (https.https_port, *https.https_alt_ports):
-            new.append(f"TLSPORT={https.https_port}")
-    old = [*first, *(["MCPORT=1719"] if first else []), f"TFTPSRVR={host}"]
-    if config.tftp.run_trivial_ftp and config.tftp.trivial_ftp_port != 69:
-        notes.append(f"TFTP listens on port {config.tftp.trivial_ftp_port}; real 4600 sets ask port 69 only.")
-    value = {"242": ",".join(new), "176": ",".join(old)}
-    return Dhcp(
-        host,
-        (("242", "9600, 96x1, 1600, J100 and newer", value["242"]), ("176", "4600", value["176"]),
-         ("66", "4600 without option 176", host)),
-        "option avaya-242 code 242 = string;\noption avaya-176 code 176 = string;\n"
-        f'option avaya-242 "{value["242"]}";\noption avaya-176 "{value["176"]}";',
-        f'dhcp-option=242,"{value["242"]}"\ndhcp-option=176,"{value["176"]}"',
-        tuple(notes),
-    )  # fmt: skip
+    site = site_of(config, files, own, call_servers=() if calls(files) else ("<telephone system>",))
+    told = offer(site)
+    rows = tuple((str(one.code), one.who, one.value) for one in told.options if one.kind != "bytes")
+    return Dhcp(site.servers[0], rows, *(write(told) for _, write in SERVERS.values()), told.notes)
 
 
 def first_phone(reader: Reader) -> Seen | None:
@@ -315,11 +252,6 @@ def phone(seen: Seen | None) -> Step:
 
 def _far(seen: Seen) -> tuple[bool, bool]:
     return bool(seen.script[1]), bool(seen.settings[1])
-
-
-def _is_loop(host: str) -> bool:
-    found = address_of(host)
-    return host.casefold() == "localhost" or (bool(found) and ipaddress.ip_address(found).is_loopback)
 
 
 def _families() -> dict[str, list[str]]:

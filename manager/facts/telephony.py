@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 
 from manager.facts.changing import Changes, Refused
-from manager.facts.guide import SETTINGS_FILE
 from mv_iptel.addresses import address_of
 from mv_iptel.certs import is_dns_name
 from mv_iptel.config import Config
+from mv_iptel.phones.told import SETTINGS_FILE
 
 SYSTEM = {"h323": "MCIPADD", "sip": "SIP_CONTROLLER_LIST"}
 
