@@ -12,13 +12,15 @@ from mv_iptel import __version__
 
 # Which module holds which command. Loaded when asked for, so that `--help` and short commands start fast.
 WHERE = {
-    "init": "home", "check": "home", "certs": "home",
+    "init": "home", "check": "home", "certs": "certs",
     "serve": "serve",
     "status": "seeing", "watch": "seeing", "why": "seeing", "phones": "phones", "slots": "seeing",
     "reload": "seeing", "backups": "backups",
     "lint": "lint", "params": "params", "explain": "explain", "settings-diff": "settings_diff",
     "firmware": "firmware", "rollout": "rollout",
     "settings": "settings", "sim": "sim", "central": "central",
+    "dhcp": "dhcp",
+    "service": "service",
 }  # fmt: skip
 
 
