@@ -13,18 +13,17 @@ import contextlib
 import logging
 import os
 import signal
-import socket
-import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mv_iptel import __version__
+from mv_iptel import __version__, notify
 from mv_iptel.central.client import CentralClient
 from mv_iptel.central.server import CentralServer
 from mv_iptel.config import Config, ConfigError, restart_needed
-from mv_iptel.events import Listener, Notice, Reloaded, Started, Stopped, Stream
+from mv_iptel.events import Event, Listener, Notice, Reloaded, Started, Stopped, Stream
 from mv_iptel.firmware.publishing import Publisher
 from mv_iptel.firmware.service import Firmware
 from mv_iptel.ftp.server import Server as FtpServer
@@ -76,6 +75,8 @@ class Daemon:
         self.stream = Stream(
             self.journal, self.inventory, self.counters, *listeners, first_id=self.inventory.first_id()
         )
+        self._ticks = _Ticks()
+        self.stream.listeners.append(self._ticks)
         self.journal.publish = self.inventory.publish = self.stream.publish
         self.library = Library(config, self.stream)
         self.library.identity.preload(
@@ -132,6 +133,7 @@ class Daemon:
         handler = _Faults(self.stream)
         logging.getLogger().addHandler(handler)
         watching = Watching(self._changed)
+        pulse: asyncio.Task[None] | None = None
         self.stream.start()
         # `serve --dir` leaves the folder that it was given as it is.
         for folder, error in write_check_files(config) if config.file else ():
@@ -155,11 +157,14 @@ class Daemon:
                 self.firmware.start()
             watching.start(self._watched())
             self.stream.publish(Started(__version__, str(config.home.root), config.legacy()))
-            _notify("READY=1")
+            notify.ready(self._told())
+            pulse = loop.create_task(self._live())
             ready(self)
             await self._stop.wait()
         finally:
-            _notify("STOPPING=1")
+            notify.stopping(self._why)
+            if pulse is not None:
+                pulse.cancel()
             watching.stop()
             await asyncio.to_thread(self.history.close)
             await asyncio.to_thread(self.branch.stop)
@@ -183,6 +188,13 @@ class Daemon:
 
     async def reload(self) -> dict[str, object]:
         """Put a changed configuration in force without dropping a transfer; a bad one changes nothing."""
+        notify.reloading()
+        try:
+            return await self._reload()
+        finally:
+            notify.ready(self._told())
+
+    async def _reload(self) -> dict[str, object]:
         file = str(self.config.file or "")
         try:
             config = await asyncio.to_thread(self._load)
@@ -207,6 +219,31 @@ class Daemon:
             "findings": list(findings),
             "restart": list(restart),
         }
+
+    async def _live(self) -> None:
+        """Signs of life for systemd, while this loop, TFTP's, FTP's and the events' thread all go on."""
+        patience = notify.patience()
+        if not patience:
+            return
+        parts = {"tftp": self.tftp.call, "ftp": self.ftp.call, "events": self._ticks.ask}
+        pulse = notify.Pulse(parts)
+        said: tuple[str, ...] = ()
+        while True:
+            silent = pulse.tick()
+            if silent and silent != said:
+                text = f"no answer from {', '.join(silent)} for {patience / 4:g} s; systemd will restart us"
+                self.stream.publish(Notice("fault", text, "error"))
+                notify.status(text)
+            elif said and not silent:
+                notify.status(self._told())
+            said = silent
+            await asyncio.sleep(patience / 4)
+
+    def _told(self) -> str:
+        """One line on how it is."""
+        rows = [row for front in (self.tftp, self.ftp, self.http) for row in front.listeners()]
+        up = sum(row["state"] == "up" for row in rows)
+        return f"serving on {up} of {len(rows)} listeners, configuration {self.generation}"
 
     def _problems(self) -> list[tuple[str, int, str]]:
         return [*self.http.problems(), *self.history.problems(), *self.rolling.problems()]
@@ -310,6 +347,25 @@ class Daemon:
         logging.getLogger("mv_iptel").error("%s", context.get("message"), exc_info=context.get("exception"))
 
 
+class _Ticks:
+    """Listens to the stream only to tell that its thread goes on."""
+
+    def __init__(self) -> None:
+        self._asked: deque[Callable[[], None]] = deque()
+
+    def ask(self, done: Callable[[], None]) -> None:
+        """`done` is called when the thread comes by."""
+        self._asked.append(done)
+
+    def receive(self, batch: list[Event]) -> None:
+        """What happened is for others."""
+
+    def tick(self, now: float) -> None:
+        """On the stream's thread."""
+        while self._asked:
+            self._asked.popleft()()
+
+
 class _Faults(logging.Handler):
     """What our own code logs is a fault: it becomes an event, so that it is seen."""
 
@@ -379,12 +435,3 @@ def _become(name: str) -> None:
     os.initgroups(name, entry.pw_gid)
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
-
-
-def _notify(state: str) -> None:
-    """Tell systemd, if it asked to be told (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address or sys.platform == "win32":
-        return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)

@@ -123,6 +123,7 @@ class Counter:
     ok_at: float = 0.0
     seconds: float = 0.0
     result: str = ""  # of the last round
+    missed: bool = False  # in the last round
     denied: bool = False  # it was told that no restart is left, or that one would not help
     restarted: str = (
         ""  # the reason for which the server was last restarted because of it; "" since it was well
@@ -323,10 +324,11 @@ def _count(
             reason, text = failures[target]
             count = min(old.failures + 1, rules.limit) if counting else old.failures
             counters[label] = replace(old, failures=count, reason=reason, text=text, result=got.result,
-                                      seconds=got.seconds)  # fmt: skip
+                                      seconds=got.seconds, missed=True)  # fmt: skip
             continue
         count = max(0, min(old.failures, rules.limit) - 1)
-        new = replace(old, failures=count, result=got.result, seconds=got.seconds, ok_at=now, restarted="")
+        new = replace(old, failures=count, result=got.result, seconds=got.seconds, ok_at=now, missed=False,
+                      restarted="")  # fmt: skip
         counters[label] = new if count else replace(new, reason="", text="", denied=False)
     return counters
 

@@ -244,7 +244,7 @@ class Watch:
             was = before.failures if before else 0
             if one.failures > was:
                 _log.warning("%s: %s (%d)", label, plain(one.text, 300), one.failures)
-            elif was and not one.failures and one.result == "same":
+            elif was and not one.failures and not one.missed:
                 _log.info("%s: well again", label)
         for place, matter in new.matters.items():
             if place not in old.matters:

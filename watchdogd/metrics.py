@@ -33,7 +33,9 @@ class Metrics:
         """Called by the registry at each scrape."""
         status = self._status()
         labels = ["proto", "listener"]
-        up = GaugeMetricFamily(PREFIX + "listener_up", "1 if the last download was good.", labels=labels)
+        up = GaugeMetricFamily(
+            PREFIX + "listener_up", "1 if it answered the last time as it should.", labels=labels
+        )
         failures = GaugeMetricFamily(
             PREFIX + "listener_failures", "Missed downloads that count.", labels=labels
         )
@@ -42,12 +44,12 @@ class Metrics:
         )
         for row in {(one["proto"], one["port"]): one for one in status["listeners"]}.values():
             key = [row["proto"], f"{row['proto']}:{row['port']}"]
-            up.add_metric(key, float(row["result"] == "same"))
+            up.add_metric(key, float(row["up"]))
             failures.add_metric(key, row["failures"])
             seconds.add_metric(key, row["seconds"])
         phones = GaugeMetricFamily(PREFIX + "phone_up", "1 if it booted.", labels=["model"])
         for row in status["phones"]:
-            phones.add_metric([row["model"]], float(row["result"] == "same"))
+            phones.add_metric([row["model"]], float(row["up"]))
         matters = GaugeMetricFamily(
             PREFIX + "matters", "What no restart mends, while it lasts.", labels=["kind"]
         )

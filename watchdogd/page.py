@@ -78,8 +78,8 @@ def _listeners(status: dict[str, Any], now: float) -> str:
     body = []
     for row in status["listeners"]:
         text, tone = WORDS.get(row["result"], (row["result"], "warn"))
-        if row["result"] != "same" and not row["failures"]:
-            tone = "good" if row["result"] == "missing" else "warn"
+        if row["result"] == "missing" and not row["up"]:
+            text, tone = "withheld", "bad"
         said = row["text"] or (
             f"it has no check file: {row['detail']}" if row["result"] == "missing" else row["detail"]
         )

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from mv_iptel import __version__
-from watchdogd.judge import BOOT, HOUR
+from watchdogd.judge import BOOT, HOUR, Counter
 from watchdogd.loop import View
 
 SCHEMA = 1
@@ -34,16 +34,19 @@ def document(view: View, started: float, now: float | None = None) -> dict[str, 
     """The whole document, schema 1."""
     now = time.time() if now is None else now
     settings, judged, server = view.config.settings, view.state, view.seen.server
-    listeners = [
-        {
-            "proto": target.proto, "address": target.host, "port": target.port,
-            "result": got.result, "seconds": round(got.seconds, 4), "detail": got.text,
-            "failures": counter.failures if (counter := judged.counters.get(target.label)) else 0,
-            "reason": counter.reason if counter else "", "text": counter.text if counter else "",
-            "last_ok": round(counter.ok_at, 3) or None if counter else None,
-        }
-        for target, got in view.seen.got.items() if target.proto != BOOT
-    ]  # fmt: skip
+    listeners = []
+    for target, got in view.seen.got.items():
+        if target.proto == BOOT:
+            continue
+        counter = judged.counters.get(target.label) or Counter()
+        listeners.append(
+            {
+                "proto": target.proto, "address": target.host, "port": target.port, "up": not counter.missed,
+                "result": got.result, "seconds": round(got.seconds, 4), "detail": got.text,
+                "failures": counter.failures, "reason": counter.reason, "text": counter.text,
+                "last_ok": round(counter.ok_at, 3) or None,
+            }
+        )  # fmt: skip
     return {
         "schema": SCHEMA,
         "watchdog": {"version": __version__, "pid": os.getpid(), "started": round(started, 3),
@@ -58,7 +61,8 @@ def document(view: View, started: float, now: float | None = None) -> dict[str, 
         "server": {"answers": server.answers, "pid": server.pid or None, "process": server.alive},
         "listeners": listeners,
         "phones": [
-            {"model": label.partition(":")[2], "result": counter.result, "failures": counter.failures,
+            {"model": label.partition(":")[2], "up": not counter.missed, "result": counter.result,
+             "failures": counter.failures,
              "text": counter.text, "seconds": round(counter.seconds, 3),
              "last_ok": round(counter.ok_at, 3) or None}
             for label, counter in judged.counters.items() if label.startswith(f"{BOOT}:")

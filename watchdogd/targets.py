@@ -81,9 +81,9 @@ class Learner:
         if self.config is None or not self.config.settings.run_status:
             return None
         settings = self.config.settings
-        bound = [one for one in settings.status_bind if one not in (FOUR, SIX)]
+        bound = settings.status_bind.replace(",", " ").split() or ["127.0.0.1"]
         host = self.host
-        if self.local and bound and len(bound) == len(settings.status_bind) and host not in bound:
+        if self.local and host not in bound and not {FOUR, SIX} & set(bound):
             host = bound[0]
         return host, settings.status_port
 

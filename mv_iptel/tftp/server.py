@@ -137,6 +137,11 @@ class Server:
         self._waker.wake()
         return True
 
+    def call(self, action: Callable[[], None]) -> None:
+        """Have the server's thread do this soon. One that has ended does nothing more."""
+        self._calls.append(action)
+        self._waker.wake()
+
     def active(self) -> list[dict[str, Any]]:
         """What is being sent, at most `ACTIVE_MAX` of it."""
         found = []
