@@ -14,11 +14,11 @@ import socket
 from aiohttp import web
 
 from manager.app import application
-from manager.logfile import LogFile
 from manager.site import Site
-from mv_iptel import ports
+from mv_iptel import notify, ports
 from mv_iptel.config import ConfigError, Finding, ManagerConfig
 from mv_iptel.guests import Context, Guests, Limits
+from mv_iptel.logfile import LogFile
 from mv_iptel.strangers import wire
 
 BACKLOG = 128
@@ -36,7 +36,7 @@ async def run(config: ManagerConfig, said=print) -> None:  # type: ignore[no-unt
     sock = listen(config)
     ended = asyncio.Event()
     _signals(asyncio.get_running_loop(), ended)
-    with sock, LogFile(settings.log_file):
+    with sock, LogFile(settings.log_file, "manager"):
         site = Site(config)
         if not await asyncio.to_thread(site.people.first):
             said("nobody may sign in yet: mv-manager user add NAME --role administrator")
@@ -51,13 +51,15 @@ async def run(config: ManagerConfig, said=print) -> None:  # type: ignore[no-unt
         assert runner.server is not None
         site.guests = Guests(runner.server, LIMITS)
         tasks = [asyncio.create_task(site.guests.accept(sock, context)),
-                 asyncio.create_task(site.guests.sweep())]  # fmt: skip
+                 asyncio.create_task(site.guests.sweep()), asyncio.create_task(_live())]  # fmt: skip
         place = address(config, sock.getsockname()[1])
         try:
             _log.info("up: %s, process %d", place, os.getpid())
             said(f"the manager is up: {place}  (process {os.getpid()})")
+            notify.ready(f"serving {place}")
             await ended.wait()
         finally:
+            notify.stopping()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -70,6 +72,14 @@ async def run(config: ManagerConfig, said=print) -> None:  # type: ignore[no-unt
     if not good:
         # Python would wait for its thread. Whatever we write to files survives a kill; so it may be one.
         os._exit(0)
+
+
+async def _live() -> None:
+    """Signs of life for systemd, while this loop goes on."""
+    patience = notify.patience()
+    while patience:
+        notify.alive()
+        await asyncio.sleep(patience / 3)
 
 
 def allowed(config: ManagerConfig) -> None:

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from manager.logfile import LogFile, _Queued
+from mv_iptel.logfile import LogFile, _Queued
 
 log = logging.getLogger("manager.test")
 
@@ -18,7 +18,7 @@ def path(tmp_path):
 
 
 def test_lines(path):
-    with LogFile(path):
+    with LogFile(path, "manager"):
         log.info("anna changed: %s", "46xxsettings.txt")
         logging.getLogger("somebody.else").info("too much")
         logging.getLogger("somebody.else").warning("worth a line")
@@ -38,13 +38,13 @@ def test_lines(path):
         and "\x1b" not in str(lines)
     )
     assert path.stat().st_mode & 0o027 == 0
-    with LogFile(path):
+    with LogFile(path, "manager"):
         log.info("again")
     assert len(path.read_text().splitlines()) == len(lines) + 1, "nothing stays attached"
 
 
 def test_its_size_is_limited(path):
-    with LogFile(path, most=2000, files=2):
+    with LogFile(path, "manager", most=2000, files=2):
         for number in range(100):
             log.info("line %d %s", number, "x" * 50)
     assert sorted(one.name for one in path.parent.iterdir()) == [
@@ -57,14 +57,14 @@ def test_its_size_is_limited(path):
 
 
 def test_a_long_line_has_an_end(path):
-    with LogFile(path):
+    with LogFile(path, "manager"):
         log.info("%s", "x" * 100_000)
     assert path.stat().st_size < 1200
 
 
 def test_a_place_that_takes_nothing_is_said_once(path, capsys):
     path.parent.parent.joinpath("log").write_text("a file in its place")
-    with LogFile(path):
+    with LogFile(path, "manager"):
         log.info("one")
         log.info("two")
     assert capsys.readouterr().err.count("cannot be written") == 1
