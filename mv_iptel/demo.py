@@ -1,4 +1,4 @@
-"""What `make run` shows: a scratch home, server and manager, and two simulated phones that boot and save."""
+"""What `make run` shows: a scratch home, all three processes, and two simulated phones that boot and save."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ HOST = "127.0.0.1"
 OFFSET = 6000  # added to the standard ports, so that nobody needs root for a first look
 STATUS = 6090
 MANAGER = 6092
+WATCHDOG = 6091
+TIMER = 5  # seconds between two looks of the watchdog
 SNMP = 161  # before the offset: nobody but root may answer there
 UP = 30.0  # seconds for the server to be up, on a busy machine
 END = 15.0  # seconds for it to end: running transfers get 5
@@ -77,7 +79,7 @@ def command(*arguments: str, program: str = "mv-iptel") -> list[str]:
     return [str(Path(sys.executable).with_name(program)), *arguments]
 
 
-def make_home(home: Home, offset: int, status: int, manager: int) -> None:
+def make_home(home: Home, offset: int, status: int, manager: int, watchdog: int) -> None:
     """A fresh home, by `mv-iptel init`, with firmware that the sample scripts order."""
     shutil.rmtree(home.root, ignore_errors=True)
     init = command("init", str(home.root), "--name", "localhost", "--address", HOST)
@@ -89,6 +91,11 @@ def make_home(home: Home, offset: int, status: int, manager: int) -> None:
     text = home.manager_ini.read_text("utf-8")
     keys = {("Settings", "ManagerPort"): str(manager), ("Settings", "ServerURL"): f"http://{HOST}:{status}/"}
     home.manager_ini.write_text(changed(text, keys), "utf-8")
+    keys = {("Settings", "StatusPort"): str(watchdog), ("Settings", "WatchDogTimer"): str(TIMER)}
+    home.watchdog_ini.write_text(changed(home.watchdog_ini.read_text("utf-8"), keys), "utf-8")
+    # The script of a real home restarts the machine's own service, which this server is not.
+    text = "#!/bin/sh\necho 'here the server would be restarted; this one is only shown'\n"
+    (home.watchdog / "bin" / "mv_iptel_alert.sh").write_text(text, "utf-8")
     write_firmware([home.tftp_data, home.http_data])
 
 
@@ -136,6 +143,26 @@ def start_manager(home: Home, port: int) -> subprocess.Popen[bytes]:
             time.sleep(0.05)
     stop(manager)
     raise DemoError(f"the manager was not up after {UP:g} s; see {log}")
+
+
+def start_watchdog(home: Home, port: int) -> subprocess.Popen[bytes]:
+    """`mv-watchdog`, up: it has looked once. What it prints goes to watchdog.log in the home."""
+    begun = command("--home", str(home.root), program="mv-watchdog")
+    watchdog, log = _begin(home, "watchdog.log", begun)
+    limit = time.monotonic() + UP
+    while time.monotonic() < limit:
+        if watchdog.poll() is not None:
+            raise DemoError(f"the watchdog ended at once:\n{log.read_text('utf-8', 'replace')}")
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{port}/status.json", timeout=5) as answer:
+                seen = json.load(answer)
+            if seen["rounds"]["count"] and seen["watchdog"]["pid"] == watchdog.pid:
+                return watchdog
+        except (urllib.error.URLError, OSError, ValueError, KeyError):
+            pass
+        time.sleep(0.05)
+    stop(watchdog)
+    raise DemoError(f"the watchdog's page was not up after {UP:g} s: end what has port {port}, or see {log}")
 
 
 def _begin(home: Home, name: str, begun: list[str]) -> tuple[subprocess.Popen[bytes], Path]:
@@ -254,9 +281,10 @@ def main(
     offset: int = OFFSET,
     status: int = STATUS,
     manager: int = MANAGER,
+    watchdog: int = WATCHDOG,
     once: bool | None = None,
 ) -> int:
-    """Show it all; 0 if both phones booted and got their data back, and server and manager ended in order.
+    """Show it all; 0 if both phones booted and got their data back, and all three processes ended in order.
 
     `once`: end after the boots; without it the environment's RUN_ONCE=1 says so.
     """
@@ -268,10 +296,11 @@ def main(
     running: list[tuple[str, subprocess.Popen[bytes]]] = []
     good, codes = False, [0]
     try:
-        console.print(f"Making a scratch home in {escape(str(root))} and starting server and manager ...")
-        make_home(home, offset, status, manager)
+        console.print(f"Making a scratch home in {escape(str(root))} and starting all three processes ...")
+        make_home(home, offset, status, manager, watchdog)
         running.append(("server", start(home, status)))
         running.append(("manager", start_manager(home, manager)))
+        running.append(("watchdog", start_watchdog(home, watchdog)))
         console.print("Booting two simulated phones.\n")
         booted = boots(home, offset)
         for boot in booted:
@@ -291,6 +320,7 @@ def main(
                 "  The browser warns, as it does not know this home's authority; then choose a password."
             )
             console.print(f"Status page: http://{HOST}:{status}/")
+            console.print(f"Watchdog: http://{HOST}:{watchdog}/")
             console.print(
                 f"Try: {os.path.relpath(command()[0])} why 127.0.0.40 46xxsettings.txt --home {root}",
                 soft_wrap=True,

@@ -18,7 +18,8 @@ from tests.clients.daemon import STATUS, free_offset, free_ports, wait_for
 @pytest.fixture
 def ports():
     offset = free_offset()
-    return {"offset": offset, "status": STATUS + offset, "manager": free_ports(1)[0]}
+    return {"offset": offset, "status": STATUS + offset, "manager": free_ports(1)[0],
+            "watchdog": free_ports(1)[0]}  # fmt: skip
 
 
 def test_both_phones_boot_and_get_their_data_back(tmp_path, ports, capsys):
@@ -32,7 +33,7 @@ def test_both_phones_boot_and_get_their_data_back(tmp_path, ports, capsys):
     for wanted in ("46xxupgrade.scr", "96xxupgrade.txt", "46xxsettings.txt", f"https {411 + ports['offset']}",
                    f"http {81 + ports['offset']}", f"tftp {69 + ports['offset']}"):  # fmt: skip
         assert wanted in said, said
-    assert said.count("exit code 0") == 2 and "Status page" not in said
+    assert said.count("exit code 0") == 3 and "Status page" not in said
 
 
 def test_a_taken_port_is_said(tmp_path, ports, capsys):
@@ -59,6 +60,7 @@ def test_it_stays_until_interrupted_and_ends_cleanly(tmp_path, ports):
         said = output.read_text()
         assert f"http://127.0.0.1:{ports['status']}/" in said
         assert f"Manager: https://localhost:{ports['manager']}/" in said
+        assert f"Watchdog: http://127.0.0.1:{ports['watchdog']}/" in said
         name, password = demo.first_password(Home(tmp_path / "home"))
         assert f"sign in as {name} with {password}" in said
         running.send_signal(signal.SIGINT)
@@ -66,7 +68,7 @@ def test_it_stays_until_interrupted_and_ends_cleanly(tmp_path, ports):
     finally:
         running.kill()
         running.wait()
-    assert output.read_text().count("exit code 0") == 2 and "Traceback" not in output.read_text()
+    assert output.read_text().count("exit code 0") == 3 and "Traceback" not in output.read_text()
 
 
 def test_a_port_that_the_manager_wants_is_said(tmp_path, ports, capsys):
