@@ -19,6 +19,7 @@ WHERE = {
     "lint": "lint", "params": "params", "explain": "explain", "settings-diff": "settings_diff",
     "firmware": "firmware", "rollout": "rollout",
     "settings": "settings", "sim": "sim", "central": "central",
+    "standby": "standby",
     "dhcp": "dhcp",
     "service": "service",
 }  # fmt: skip
