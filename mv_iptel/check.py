@@ -6,6 +6,7 @@ but not wrong is a fact.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import os
@@ -13,10 +14,12 @@ import socket
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from mv_iptel import certs, config, ports
+from mv_iptel.certs import accepting
 from mv_iptel.config import Config, ConfigError, Finding
 from mv_iptel.home import CHECK_FILE, Home
 from mv_iptel.library import access
@@ -160,7 +163,8 @@ def _secrets(config: Config) -> Iterator[Finding]:
     if os.name != "posix":
         return
     home = config.home
-    for path in (home.ca_key, config.https.key_file, home.token, home.passwords):
+    keys = dict.fromkeys(pair.key_file for pair in (config.pair("https"), *config.pairs()))
+    for path in (home.ca_key, *keys, home.token, home.passwords):
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
         except OSError:
@@ -285,17 +289,20 @@ def _certificates(config: Config) -> Iterator[Finding]:
     https = config.https
     if not _tls(config):
         return
-    addresses = [one for one in config.settings.bind_address if not ipaddress.ip_address(one).is_loopback]
-    found = certs.check(https.cert_file, https.key_file, addresses)
-    yield from found
-    if any(one.level == "error" for one in found):
-        return
     from mv_iptel.http import tls  # the engine that will load it has the last word
 
-    try:
-        tls.make_context(https.cert_file, https.key_file, tls.policy(https, https.https_port))
-    except tls.CertificateError as error:
-        yield Finding(str(https.cert_file), 0, "", "", str(error), "error")
+    addresses = [one for one in config.settings.bind_address if not ipaddress.ip_address(one).is_loopback]
+    for pair in config.pairs():
+        found = certs.check(*pair, addresses)
+        yield from found
+        if any(one.level == "error" for one in found):
+            continue
+        offer = tls.policy(https, https.https_port) if pair == config.pair("https") else tls.Policy()
+        try:
+            tls.make_context(*pair, offer)
+        except tls.CertificateError as error:
+            yield Finding(str(pair.cert_file), 0, "", "", str(error), "error")
+    yield from certs.check_authority(config.home)
 
 
 # --- lists ------------------------------------------------------------------------------------------
@@ -494,11 +501,12 @@ def _facts(config: Config) -> Iterator[Fact]:
     ports = [f"{one.proto}:{one.port}" for one in listeners(config)]
     yield Fact("ports", " ".join(ports))
     if _tls(config):
-        try:
-            shown = certs.describe(config.https.cert_file)
-        except certs.CertError:
-            pass
-        else:
-            yield Fact("certificate", f"{shown['subject']} until {shown['not_after'][:10]}")
+        for pair in config.pairs():
+            with contextlib.suppress(certs.CertError):
+                shown = certs.describe(pair.cert_file)
+                yield Fact("certificate", f"{shown['subject']} until {shown['not_after'][:10]}")
+        with contextlib.suppress(certs.CertError):
+            for port in accepting.ports(config, accepting.hosts(config), datetime.now(UTC)):
+                yield Fact("phones", port.short())
     for mode in config.legacy():
         yield Fact("legacy", f"{mode}=1: {LEGACY[mode]}")

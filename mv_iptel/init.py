@@ -159,7 +159,7 @@ def _certificates(home: Home, loaded: config.Config, done: Made, name: str, name
         done.made += [home.ca_key, home.ca_cert]
     if home.ca_cert.exists() and loaded.http.http_dir.is_dir():
         # TRUSTCERTS names this file: a phone fetches it by plain HTTP before it can trust any TLS.
-        _file(loaded.http.http_dir / certs.PUBLIC_NAME, home.ca_cert.read_bytes(), done)
+        _file(loaded.http.http_dir / certs.PUBLIC_NAME, certs.public_pem(home), done)
     if cert_file.exists() or key_file.exists():
         done.kept += [path for path in (cert_file, key_file) if path.exists()]
         done.notes += [str(one) for one in certs.check(cert_file, key_file, _outside(names))]

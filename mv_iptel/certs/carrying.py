@@ -26,6 +26,7 @@ from mv_iptel.certs.reading import (
     same_key,
     write_pair,
 )
+from mv_iptel.config import Pair
 from mv_iptel.home import Home
 
 # pem: certificates and key; chain: certificates alone; p12-old: as Windows before 10 and old devices open it
@@ -53,11 +54,14 @@ def bring(
         if PEM_CERTIFICATE not in data and source_key is None and password is not None:
             raise CertError(f"{source} cannot be opened; is it PKCS#12, is the password right?")
         chain = load_any_chain(source)
-        key = _key_for(chain[0], source, source_key, password, waiting)
-    if not same_key(chain[0], key):
+        key = _key_for(chain, source, source_key, password, waiting)
+    # Authorities hand out their own certificate first, or in the order of PKCS#7, which is none.
+    own = next((one for one in chain if same_key(one, key)), None)
+    if own is None:
         raise CertError(
-            "the key does not belong to the certificate; the server's certificate must come first"
+            "the key does not belong to the certificate; give --key FILE, or make another request"
         )
+    chain = [own, *(one for one in chain if one != own)]
     return Brought(ordered(chain), key)
 
 
@@ -73,9 +77,13 @@ def import_files(
 
     Nothing is replaced unless the key belongs to the certificate.
     """
-    chain, key = bring(source, source_key, password, waiting)
-    write_pair(cert_file, key_file, chain, key)
-    return chain[0]
+    return put(Pair(cert_file, key_file), bring(source, source_key, password, waiting))
+
+
+def put(pair: Pair, brought: Brought) -> x509.Certificate:
+    """Put it in place. Raises OSError."""
+    write_pair(*pair, *brought)
+    return brought.chain[0]
 
 
 def import_authority(
@@ -161,13 +169,17 @@ def _pkcs12(data: bytes, password: bytes | None) -> Brought | None:
 
 
 def _key_for(
-    leaf: x509.Certificate, source: Path, given: Path | None, password: bytes | None, waiting: Iterable[Path]
+    chain: Sequence[x509.Certificate],
+    source: Path,
+    given: Path | None,
+    password: bytes | None,
+    waiting: Iterable[Path],
 ) -> Any:
     if given is not None or has_key(source):
         return load_key(given or source, password)
     for path in waiting:
         with contextlib.suppress(CertError):
             key = load_key(path)
-            if same_key(leaf, key):
+            if any(same_key(one, key) for one in chain):
                 return key
     raise CertError(f"{source} holds no key, and no key that waits here belongs to it; give --key FILE")

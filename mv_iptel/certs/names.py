@@ -74,7 +74,8 @@ def host_names(names: Iterable[str] = (), addresses: Iterable[str] = (), uris: I
 
 def given_names(names: Iterable[str], addresses: Iterable[str] = (), uris: Iterable[str] = ()) -> Names:
     """Only what was given, for another machine; an address among the names is one. Raises CertError."""
-    dns, found = [], [_address(text) for text in addresses]
+    dns: list[str] = []
+    found: list[str] = []
     for name in names:
         try:
             found.append(str(ipaddress.ip_address(name)))
@@ -82,6 +83,7 @@ def given_names(names: Iterable[str], addresses: Iterable[str] = (), uris: Itera
             if not is_dns_name(name):
                 raise CertError(f"{name!r} is neither a DNS name nor an address") from None
             dns.append(name)
+    found += [_address(text) for text in addresses]
     return Names(
         tuple(dict.fromkeys(dns)), tuple(dict.fromkeys(found)), tuple(dict.fromkeys(map(_uri, uris)))
     )

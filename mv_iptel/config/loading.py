@@ -73,6 +73,16 @@ class Config:
             return Pair(self.https.cert_file, self.https.key_file)
         return Pair(cert_file, key_file or cert_file)
 
+    def pairs(self) -> tuple[Pair, ...]:
+        """The certificates of the listeners that are switched on, each once, that of HTTPSPort first."""
+        https = self.https
+        alone = set(https.https_alt_ports) - {https.https_port}
+        used = {
+            "https": https.run_https, "https-alt": https.run_https and bool(alone),
+            "ftps": self.ftps.run_ftps, "central": self.backup_servers.file_server,
+        }  # fmt: skip
+        return tuple(dict.fromkeys(self.pair(name) for name, on in used.items() if on))
+
     def finding(self, section: str, key: str, text: str) -> Finding:
         """A finding at the line of that key (or at the file, when the key is absent)."""
         return Finding(

@@ -157,10 +157,13 @@ class Snapshot:
         return {"free": 0, "total": 0}
 
     def certs(self) -> list[dict]:
-        """File, subject and end of each certificate of the configured file; read again when it changed."""
-        path = str(getattr(self.sources.config().https, "cert_file", "") or "")
-        if not path:
-            return []
+        """File, subject and end of each certificate in use, chains too; read again when one changed."""
+        config = self.sources.config()
+        paths = dict.fromkeys(str(pair.cert_file) for pair in config.pairs() or (config.pair("https"),))
+        self._certs = {path: known for path, known in self._certs.items() if path in paths}
+        return [row for path in paths for row in self._read_certs(path)]
+
+    def _read_certs(self, path: str) -> list[dict]:
         try:
             stat = os.stat(path)
             key = (stat.st_mtime_ns, stat.st_size)
@@ -169,7 +172,7 @@ class Snapshot:
                 with open(path, "rb") as file:
                     data = file.read(1 << 20)
                 known = (key, [_certificate(path, one) for one in x509.load_pem_x509_certificates(data)])
-                self._certs = {path: known}
+                self._certs[path] = known
             return known[1]
         except (OSError, ValueError):
             return []

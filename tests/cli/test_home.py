@@ -1,4 +1,4 @@
-"""The commands init, check and certs, as somebody types them."""
+"""The commands init and check, as somebody types them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from mv_iptel import certs, config
+from mv_iptel import config
 from mv_iptel.cli import home as cli
 from mv_iptel.home import Home
 
@@ -69,57 +69,3 @@ def test_check_ends_with_0_1_or_2(site, tmp_path):
         home.ini.write_text(good, "utf-8")
     done = run(cli.check, Home(tmp_path / "none"))
     assert done.exit_code == 2 and "mv-iptel init" in done.output
-
-
-def test_certs_check(site):
-    done = run(cli.certs.commands["check"], site[0], "--json")
-    said = json.loads(done.output)
-    assert done.exit_code == 0 and said["ok"] and "192.0.2.10" in said["certificate"]["names"]
-
-
-def test_certs_from_making_to_importing(site, tmp_path):
-    home = site[0]
-    serials = [certs.load_chain(home.cert_file)[0].serial_number]
-
-    def step(name: str, *arguments: str, code: int = 0) -> str:
-        done = run(cli.certs.commands[name], home, *arguments)
-        assert done.exit_code == code, done.output
-        serials.append(certs.load_chain(home.cert_file)[0].serial_number)
-        return done.output
-
-    assert "not due yet" in step("renew")
-    assert serials[-1] == serials[0]
-    step("renew", "--force")
-    assert serials[-1] != serials[-2]
-    word = tmp_path / "word"
-    word.write_text("secret\n")
-    target = tmp_path / "a.p12"
-    assert "password" in step("export", str(target), "--form", "p12", code=2)
-    step("export", str(target), "--form", "p12", "--password-file", str(word))
-    assert target.stat().st_mode & 0o777 == 0o600
-    step("server", "--address", "192.0.2.20", "--name", "files2.example.net")
-    names = certs.names_of(certs.load_chain(home.cert_file)[0])
-    assert {"192.0.2.10", "192.0.2.20"} <= set(names.addresses) and "files2.example.net" in names.dns
-    step("server", "--forget")
-    assert "192.0.2.20" not in certs.names_of(certs.load_chain(home.cert_file)[0]).addresses
-    step("import", str(target), "--password-file", str(word))
-    assert serials[-1] == serials[2]
-    assert "--force" in step("ca", code=1)
-    before = home.ca_cert.read_bytes()
-    step("ca", "--force", "--name", "North")
-    assert home.ca_cert.read_bytes() != before
-    assert (home.http_data / certs.PUBLIC_NAME).read_bytes() == home.ca_cert.read_bytes()
-    assert certs.check(home.cert_file, home.key_file) == []
-
-
-def test_certs_tell_what_is_wrong(site, tmp_path):
-    home = site[0]
-    for name, arguments, words in (
-        ("import", [str(tmp_path / "none.pem")], "cannot be read"),
-        ("server", ["--name", "not a name"], "is not a DNS name"),
-        ("server", ["--address", "192.0.2"], "is not an address"),
-        ("import", [str(tmp_path / "x"), "--password-file", str(tmp_path / "none")], "none"),
-    ):
-        done = run(cli.certs.commands[name], home, *arguments)
-        assert done.exit_code == 2 and words in done.output, done.output
-        assert "Traceback" not in done.output
