@@ -227,16 +227,14 @@ class Daemon:
             return
         parts = {"tftp": self.tftp.call, "ftp": self.ftp.call, "events": self._ticks.ask}
         pulse = notify.Pulse(parts)
-        said: tuple[str, ...] = ()
+        missed = 0
         while True:
             silent = pulse.tick()
-            if silent and silent != said:
-                text = f"no answer from {', '.join(silent)} for {patience / 4:g} s; systemd will restart us"
+            missed = missed + 1 if silent else 0
+            if missed == 2:  # one look may come early on a busy machine
+                text = f"no answer from {', '.join(silent)} for {patience / 2:g} s; systemd will restart us"
                 self.stream.publish(Notice("fault", text, "error"))
                 notify.status(text)
-            elif said and not silent:
-                notify.status(self._told())
-            said = silent
             await asyncio.sleep(patience / 4)
 
     def _told(self) -> str:
