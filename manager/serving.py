@@ -14,6 +14,7 @@ import socket
 from aiohttp import web
 
 from manager.app import application
+from manager.renewing import Renewal
 from manager.site import Site
 from mv_iptel import notify, ports
 from mv_iptel.config import ConfigError, Finding, ManagerConfig
@@ -51,7 +52,8 @@ async def run(config: ManagerConfig, said=print) -> None:  # type: ignore[no-unt
         assert runner.server is not None
         site.guests = Guests(runner.server, LIMITS)
         tasks = [asyncio.create_task(site.guests.accept(sock, context)),
-                 asyncio.create_task(site.guests.sweep()), asyncio.create_task(_live())]  # fmt: skip
+                 asyncio.create_task(site.guests.sweep()), asyncio.create_task(_live()),
+                 asyncio.create_task(Renewal(site).run())]  # fmt: skip
         place = address(config, sock.getsockname()[1])
         try:
             _log.info("up: %s, process %d", place, os.getpid())
