@@ -293,7 +293,8 @@ def _certificates(config: Config) -> Iterator[Finding]:
 
     addresses = [one for one in config.settings.bind_address if not ipaddress.ip_address(one).is_loopback]
     for pair in config.pairs():
-        found = certs.check(*pair, addresses)
+        phones = pair in (config.pair("https"), config.pair("https-alt"))
+        found = certs.check(*pair, addresses, phones=phones)
         yield from found
         if any(one.level == "error" for one in found):
             continue

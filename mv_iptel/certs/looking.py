@@ -51,11 +51,16 @@ def details(cert_file: Path) -> dict[str, Any]:
 
 
 def check(
-    cert_file: Path, key_file: Path, addresses: Iterable[str] = (), now: datetime | None = None
+    cert_file: Path,
+    key_file: Path,
+    addresses: Iterable[str] = (),
+    now: datetime | None = None,
+    phones: bool = True,
 ) -> list[Finding]:
     """Everything that would keep a phone or a browser from trusting this pair.
 
-    `addresses` are those that phones use for this server; each should be a name in the certificate.
+    `addresses` are those that phones use for this server; each should be a name in the certificate. Without
+    `phones` only browsers and other servers see it, and they know every kind of key.
     """
     now = now or datetime.now(UTC)
     found: list[Finding] = []
@@ -86,7 +91,7 @@ def check(
     elif due(leaf, now):
         left = (leaf.not_valid_after_utc - now).days
         say(cert_file, f"ends on {leaf.not_valid_after_utc:%Y-%m-%d}, in {left} days; {renew_it}", "finding")
-    for text in _weak(leaf):
+    for text in _weak(leaf, phones):
         say(cert_file, text, "finding")
     for text, level in _chain(chain, now):
         say(cert_file, text, level)
@@ -164,7 +169,7 @@ def _chain(chain: list[x509.Certificate], now: datetime) -> Iterator[tuple[str, 
             yield f"its chain holds {one.subject.rfc4514_string()}, which is no authority", "finding"
 
 
-def _weak(leaf: x509.Certificate) -> list[str]:
+def _weak(leaf: x509.Certificate, phones: bool) -> list[str]:
     texts = []
     try:
         key = leaf.public_key()
@@ -172,7 +177,7 @@ def _weak(leaf: x509.Certificate) -> list[str]:
         return ["has a key of a kind that is not known here; use RSA"]
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < BITS:
         texts.append(f"has an RSA key of only {key.key_size} bits; newer phones and browsers want 2048")
-    if not isinstance(key, rsa.RSAPublicKey):
+    if phones and not isinstance(key, rsa.RSAPublicKey):
         texts.append("has no RSA key; older phones know only RSA")
     if digest_of(leaf) in WEAK:
         texts.append(f"is signed with {digest_of(leaf).upper()}; newer phones and browsers refuse that")

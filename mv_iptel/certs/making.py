@@ -35,6 +35,8 @@ SERVER_DAYS = 2 * 365
 RENEW_DAYS = 30  # `renew` acts when less than this is left, or less than a third of a short life
 AUTHORITY_KEY_MODE = 0o600
 
+Signer = tuple[x509.Certificate, Any]  # an authority and its key; to open the key takes its time
+
 # The authority's certificate as phones fetch it from HTTPdata, by plain HTTP: SET TRUSTCERTS mv_ca.txt
 PUBLIC_NAME = "mv_ca.txt"
 
@@ -77,7 +79,7 @@ def put_authority(home: Home, chain: list[x509.Certificate], key: Any) -> None:
     files.replace(home.ca_cert, pem(*chain))
 
 
-def authority(home: Home) -> tuple[x509.Certificate, Any]:
+def authority(home: Home) -> Signer:
     """The authority that signs here, and its key. Raises CertError."""
     if not home.ca_key.exists():
         raise CertError(f"{home.ca_key} is not there: this home has no authority; run `mv-iptel certs ca`")
@@ -103,6 +105,7 @@ def make_server(
     now: datetime | None = None,
     keep_key: bool = False,
     shape: Shape = Shape(),  # noqa: B008
+    signer: Signer | None = None,
 ) -> x509.Certificate:
     """A server certificate for `names`, signed by the home's authority.
 
@@ -110,15 +113,20 @@ def make_server(
     connection can meet a certificate beside another key. Raises CertError.
     """
     cert_file, key_file = cert_file or home.cert_file, key_file or home.key_file
-    authority(home)  # before a key is made
+    signer = signer or authority(home)
     key = load_key(key_file) if keep_key else shape.key()
-    chain = issue(home, names, key.public_key(), shape, now)
+    chain = issue(home, names, key.public_key(), shape, now, signer)
     write_pair(cert_file, key_file, chain, key, not keep_key)
     return chain[0]
 
 
 def issue(
-    home: Home, names: Names, public: Any, shape: Shape, now: datetime | None = None
+    home: Home,
+    names: Names,
+    public: Any,
+    shape: Shape,
+    now: datetime | None = None,
+    signer: Signer | None = None,
 ) -> list[x509.Certificate]:
     """A certificate for a server's public key, then the authorities between it and the root.
 
@@ -127,25 +135,25 @@ def issue(
     now = now or datetime.now(UTC)
     if not names.every:
         raise CertError("a certificate has to name something: a DNS name or an address")
-    signer, signing_key = authority(home)
-    if signer.not_valid_after_utc <= now:
-        ended = f"the authority ended on {signer.not_valid_after_utc:%Y-%m-%d}"
+    own, signing_key = signer or authority(home)
+    if own.not_valid_after_utc <= now:
+        ended = f"the authority ended on {own.not_valid_after_utc:%Y-%m-%d}"
         raise CertError(f"{ended}; `mv-iptel certs ca --renew` makes its next certificate")
     builder = (
         x509.CertificateBuilder()
         .subject_name(shape.subject or _common(names.every[0]))
-        .issuer_name(signer.subject)
+        .issuer_name(own.subject)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(max(now - EARLIER, signer.not_valid_before_utc))
-        .not_valid_after(min(now + timedelta(days=shape.days or SERVER_DAYS), signer.not_valid_after_utc))
+        .not_valid_before(max(now - EARLIER, own.not_valid_before_utc))
+        .not_valid_after(min(now + timedelta(days=shape.days or SERVER_DAYS), own.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         # Key encipherment: the old suites exchange their key under RSA.
         .add_extension(_usage(digital_signature=True, key_encipherment=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(names.general()), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(_issuer(signer), critical=False)
+        .add_extension(_issuer(own), critical=False)
     )
     between = [one for one in load_chain(home.ca_cert) if not is_root(one)]
     return [shape.sign(builder, signing_key), *between]
@@ -178,13 +186,13 @@ def renew(
     old = load_chain(cert_file)[0]
     if not force and not due(old, now):
         return None
-    signer, _ = authority(home)
-    if old.issuer != signer.subject:
+    signer = authority(home)
+    if old.issuer != signer[0].subject:
         raise CertError(
             f"{cert_file} comes from another authority ({old.issuer.rfc4514_string()}); ask there for a "
             "new one and use `mv-iptel certs import`, or make an own one with `mv-iptel certs server`"
         )
-    return make_server(home, names_of(old), cert_file, key_file, now, keep_key=True, shape=Shape.of(old))
+    return make_server(home, names_of(old), cert_file, key_file, now, True, Shape.of(old), signer)
 
 
 def request(names: Names, shape: Shape, key: Any, authority_name: str = "") -> bytes:

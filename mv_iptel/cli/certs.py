@@ -209,9 +209,9 @@ def _for_another(
     password: bytes | None,
 ) -> None:  # fmt: skip
     """Nothing of it stays here: the key is the other machine's."""
-    making.authority(home)
+    signer = making.authority(home)
     key = wish.key()
-    chain = making.issue(home, names, key.public_key(), wish)
+    chain = making.issue(home, names, key.public_key(), wish, signer=signer)
     stem = "".join(one if one.isalnum() or one in ".-_" else "_" for one in machine).strip(".") or "server"
     whole = carrying.whole(home, chain)
     out.mkdir(parents=True, exist_ok=True)
@@ -346,24 +346,26 @@ def certs_check(home: Home, as_json: bool) -> None:
     for held in places.every(loaded, manager):
         if not (held.used or held.pair.cert_file.exists()):
             continue
-        found += certificates.check(*held.pair, bound if held.listeners != ("manager",) else ())
+        phones = bool({"https", "https-alt"} & set(held.listeners))
+        own = bound if held.listeners != ("manager",) else ()
+        found += certificates.check(*held.pair, own, phones=phones)
         try:
             rows.append({"listeners": list(held.listeners), **certificates.details(held.pair.cert_file)})
         except certificates.CertError:
             pass  # the check has told it
     found += certificates.check_authority(home)
     try:
-        phones = accepting.ports(loaded, accepting.hosts(loaded), datetime.now(UTC))
+        seen = accepting.ports(loaded, accepting.hosts(loaded), datetime.now(UTC))
     except certificates.CertError:
-        phones = []
+        seen = []
     if as_json:
-        table = {one.listener: [verdict._asdict() for verdict in one.verdicts] for one in phones}
+        table = {one.listener: [verdict._asdict() for verdict in one.verdicts] for one in seen}
         print_json({"ok": not found, "certificate": rows[0] if rows else None, "certificates": rows,
                     "phones": table, "findings": [plain(one) for one in found]})  # fmt: skip
     else:
         for row in rows:
             _show(row)
-        _show_phones(phones)
+        _show_phones(seen)
         show_findings(found)
         if not found:
             console.print("nothing to mend", style="green")

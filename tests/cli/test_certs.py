@@ -68,7 +68,7 @@ def test_from_making_to_importing(site, tmp_path, word):
     names = certs.names_of(load_chain(home.cert_file)[0])
     assert {"192.0.2.10", "192.0.2.20"} <= set(names.addresses) and "files2.example.net" in names.dns
     assert names.uris == ("https://files2/",)
-    step("server", "--forget")
+    step("server", "--forget", "--kind", "p256")
     assert "192.0.2.20" not in certs.names_of(load_chain(home.cert_file)[0]).addresses
     step("import", target, "--password-file", word)
     assert serials[-1] == serials[2]
@@ -83,7 +83,7 @@ def test_from_making_to_importing(site, tmp_path, word):
 
 def test_a_listener_gets_one_of_its_own(site):
     assert "run `mv-iptel reload`" in run(site, "server", "--of", "ftps", "--kind", "p256")
-    assert "restart the manager" in run(site, "server", "--of", "manager", "--days", "90")
+    assert "restart the manager" in run(site, "server", "--of", "manager", "--days", "90", "--kind", "p256")
     loaded, manager = config.load(site), config.load_manager(site)
     assert loaded.findings == () and manager.findings == ()
     pair = loaded.pair("ftps")
@@ -106,7 +106,9 @@ def test_for_another_machine(site, tmp_path, word, program):
     import subprocess
 
     out = tmp_path / "pbx"
-    said = run(site, "server", "--for", "pbx.example.net", "--address", "192.0.2.20", "--out", out)
+    said = run(
+        site, "server", "--for", "pbx.example.net", "--address", "192.0.2.20", "--out", out, "--kind", "p256"
+    )
     assert "not renewed from here" in said
     assert {path.name for path in out.iterdir()} == {
         "ca.pem", "pbx.example.net-cert.pem", "pbx.example.net-key.pem"
@@ -122,7 +124,20 @@ def test_for_another_machine(site, tmp_path, word, program):
         site, "server", "--for", "a/../b", "--out", out, "--form", "p12-old", "--password-file", word, code=2
     )
     assert "neither a DNS name nor an address" in done
-    run(site, "server", "--for", "2001:db8::5", "--out", out, "--form", "p12", "--password-file", word)
+    run(
+        site,
+        "server",
+        "--for",
+        "2001:db8::5",
+        "--kind",
+        "p256",
+        "--out",
+        out,
+        "--form",
+        "p12",
+        "--password-file",
+        word,
+    )
     assert (out / "2001_db8__5.p12").exists()
 
 
@@ -137,7 +152,19 @@ def test_a_request_and_what_comes_back(site, tmp_path, program):
 
     root, key, asked, signed = (tmp_path / name for name in ("root.pem", "root-key.pem", "a.csr", "a.pem"))
     openssl(
-        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=Company", "-keyout", key, "-out", root
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=Company",
+        "-keyout",
+        key,
+        "-out",
+        root,
     )
     before = site.key_file.read_bytes()
     assert "certs import SIGNED_FILE" in run(site, "server", "--request", asked)
