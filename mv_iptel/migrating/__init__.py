@@ -1,0 +1,1 @@
+"""From an installation of the reference product to a home: read, told key by key, copied, never touched."""
