@@ -223,7 +223,7 @@ class Live:
 
     def _connect(self, server: Server) -> socket.socket:
         source = (self.address, 0) if self.address else None
-        connection = socket.create_connection((server.host, server.port), CONNECT, source)
+        connection = socket.create_connection((server.host, server.port), min(CONNECT, self.patience), source)
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if server.protocol == "https":
