@@ -154,6 +154,16 @@ def test_over_tls_and_a_certificate_that_is_replaced(home):
             certs.renew(home, force=True)
             second = await shown()
             assert second != first and not told
+            # A key of another kind takes the place of the old one, which no client may find beside it.
+            names = certs.names_of(certs.load_chain(home.cert_file)[0])
+            certs.make_server(home, names, shape=certs.Shape("p256"))
+            assert await shown() not in (first, second)
+            trust.maximum_version = ssl.TLSVersion.TLSv1_2
+            trust.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                await shown()
+            trust.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+            second = await shown()
             home.key_file.write_bytes(b"broken")
             assert await shown() == second and "stays in use" in told[0]
             with socket.create_connection(("127.0.0.1", port)) as plain:

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from mv_iptel import certs
 from mv_iptel.events import Notice
@@ -90,6 +91,15 @@ def test_a_replaced_certificate_is_used_for_the_next_session(site):
     told = site.events(Notice, kind="certificate")
     assert [one.level for one in told] == ["info", "error"]
     for client in (before, after, third):
+        client.quit()
+
+
+def test_ftps_may_have_a_certificate_of_its_own(home):
+    own = home.certs / "ftps.pem"  # certificate and key in one file
+    leaf = certs.make_server(home, certs.Names(("localhost",), ("127.0.0.1",)), own, own)
+    with Site(home, {"ftps": {"ftps_cert_file": own}}) as site:
+        client = explicit(site)
+        assert client.sock.getpeercert(True) == leaf.public_bytes(serialization.Encoding.DER)
         client.quit()
 
 

@@ -193,6 +193,44 @@ def test_a_missing_certificate_fails_the_port_until_it_is_there(home, tmp_path):
         assert (one["state"], one["error"]) == ("up", "")
 
 
+def own_pair(home, names: certs.Names) -> dict[str, object]:
+    """A certificate for HTTPSAltPorts alone, with a key of another kind; the keys that name it."""
+    files = home.certs / "alt.pem", home.certs / "alt-key.pem"
+    certs.make_server(home, names, *files, shape=certs.Shape("p256"))
+    return dict(zip(("https_alt_cert_file", "https_alt_key_file"), files, strict=True))
+
+
+def serials(site: Site) -> list[int]:
+    """What each HTTPS port shows."""
+    found = []
+    for port in site.ports("https"):
+        context = ssl.create_default_context(cafile=site.home.ca_cert)
+        with (
+            socket.create_connection(("127.0.0.1", port), 20) as sock,
+            context.wrap_socket(sock, server_hostname="127.0.0.1") as secure,
+        ):
+            found.append(int(secure.getpeercert()["serialNumber"], 16))
+    return found
+
+
+def test_further_ports_may_show_another_certificate(home):
+    names = certs.Names(("localhost",), ("127.0.0.1",))
+    keys = own_pair(home, names)
+    with Site(home, {"https": {**keys, "https_alt_ports": (free_port(),)}}) as site:
+        first, second = serials(site)
+        assert first == certs.load_chain(home.cert_file)[0].serial_number != second
+        # Each is picked up by itself, and a broken one is told by its own name.
+        own_pair(home, names)
+        assert serials(site)[0] == first and serials(site)[1] != second
+        keys["https_alt_cert_file"].write_bytes(b"broken")
+        assert serials(site)[0] == first
+        ((file, _, text),) = site.server.problems()
+        assert file == str(keys["https_alt_cert_file"]) and "stays in use" in text
+        # Without the key it shows what HTTPSPort shows; that one is not read anew for it.
+        site.reload({"https": {"https_alt_cert_file": None, "https_alt_key_file": None}})
+        assert serials(site) == [first, first] and site.server.problems() == []
+
+
 # --- failures ----------------------------------------------------------------------------------
 
 
