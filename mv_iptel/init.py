@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,7 @@ COPIES = {
     "docs": "MV_IPTel/docs",
     "MV_WatchDog": "MV_WatchDog/bin",
 }
+MOVED = "migrate.jsonl"  # in var: a site's own scripts moved in (`migrate`), so samples do not join them
 TEMPLATES = {".txt", ".scr", ".ini", ".md", ".sh", ".bat", ""}
 TOKEN = re.compile(rb"@([A-Z_]+)@")
 
@@ -81,8 +82,8 @@ def create(
     if not fresh and mode:
         done.notes.append(f"--mode was not applied: {home.ini} was kept; docs/modes.md tells the keys")
     _certificates(home, loaded, done, name or socket.gethostname(), names)
-    if sample:
-        _samples(home, done, _tokens(loaded, names, addresses))
+    # The watchdog's alert script is no sample: without it nothing would be restarted.
+    _samples(home, done, _tokens(loaded, names, addresses), COPIES if sample else ["MV_WatchDog"])
     # 0640: the manager, and who administers, are in the group.
     _file(home.token, (secrets.token_urlsafe(32) + "\n").encode("ascii"), done, 0o640)
     for directory, error in write_check_files(loaded):
@@ -191,9 +192,12 @@ def _tokens(loaded: config.Config, names: certs.Names, addresses: Sequence[str])
     }
 
 
-def _samples(home: Home, done: Made, tokens: dict[str, str]) -> None:
+def _samples(home: Home, done: Made, tokens: dict[str, str], folders: Iterable[str]) -> None:
     source = shipped()
-    for folder, target in COPIES.items():
+    for folder in folders:
+        target = COPIES[folder]
+        if target.startswith("MV_IPTel/data/") and (home.var / MOVED).exists():
+            continue
         for path in sorted((source / folder).rglob("*")):
             if path.is_file() and path.name[0] != ".":
                 data = path.read_bytes()

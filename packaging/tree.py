@@ -22,9 +22,9 @@ COPIED = {
     "systemd": "usr/lib/systemd/system",
     "sysusers.d": "usr/lib/sysusers.d",
     "tmpfiles.d": "usr/lib/tmpfiles.d",
-    "sysctl.d": "usr/lib/sysctl.d",
+    "sysctl": "usr/lib/sysctl.d",
     "polkit": "usr/share/polkit-1/rules.d",
-    "keepalived": "usr/share/doc/mv-iptel/examples/keepalived",
+    "keepalived": "opt/mv-iptel/share/mv-iptel/keepalived",
 }
 COMPLETIONS = {
     "bash": "usr/share/bash-completion/completions/{}",
@@ -185,8 +185,8 @@ def _even(root: Path, stamp: int) -> None:
 def _compile(root: Path, environment: Path, stamp: int) -> None:
     """Nobody may write there later, so what Python would cache lies there from the beginning."""
     done = subprocess.run(
-        [str(PYTHON), "-m", "compileall", "-q", "-s", str(root), "-p", "/", "--invalidation-mode", "timestamp",
-         str(environment / "lib")], capture_output=True, text=True,
+        [str(PYTHON), "-m", "compileall", "-q", "-s", str(root), "-p", "/",
+         "--invalidation-mode", "timestamp", str(environment / "lib")], capture_output=True, text=True,
     )  # fmt: skip
     ours = [line for line in (done.stdout + done.stderr).splitlines() if re.search(r"mv_iptel|manager", line)]
     if ours:  # some libraries carry files for other Pythons; ours must be whole

@@ -56,6 +56,7 @@ def _load(home: Home, as_json: bool = False) -> config.Config:
     type=click.Choice(("1a", "1b", "2", "3", "4")),
     help="Mode of operation: 1a HTTP and HTTPS; 1b TFTP and FTP too; 2 a branch; 3 a central server; 4 both.",
 )
+@click.option("--no-samples", is_flag=True, help="Leave the sample scripts and settings out.")
 @common
 def init(
     home: Home,
@@ -65,6 +66,7 @@ def init(
     addresses: tuple[str, ...],
     ports_offset: int,
     mode: str | None,
+    no_samples: bool,
 ) -> None:
     """Make a complete home: configuration, directories, samples, authority, certificate, passwords.
 
@@ -82,7 +84,7 @@ def init(
     if directory:
         home = Home.find(directory)
     try:
-        done = create(home, name, addresses, ports_offset, mode=mode or "")
+        done = create(home, name, addresses, ports_offset, not no_samples, mode or "")
     except ConfigError as error:
         end(USAGE, f"{error}\nThe home was not completed: mend this first.")
     except certificates.CertError as error:

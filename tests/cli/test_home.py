@@ -43,6 +43,13 @@ def test_init_again_keeps(site):
     assert said["made"] == [] and str(site[0].ini) in said["kept"] and said["home"] == str(site[0].root)
 
 
+def test_init_without_samples_has_all_that_runs(tmp_path):
+    home = Home(tmp_path / "bare")
+    done = run(cli.init, home, "--no-samples", "--json")
+    assert done.exit_code == 0 and list(home.tftp_data.iterdir()) == []
+    assert home.ini.exists() and (home.watchdog / "bin" / "mv_iptel_alert.sh").exists()
+
+
 @pytest.mark.parametrize("arguments", [["--address", "192.0.2"], ["--ports-offset", "x"]])
 def test_init_refuses_what_it_does_not_understand(tmp_path, arguments):
     done = run(cli.init, Home(tmp_path / "new"), *arguments)
