@@ -1,4 +1,4 @@
-"""A pair of servers with one shared address: network namespaces, keepalived, and phones that boot in a loop."""
+"""A pair of servers with one shared address: network namespaces, keepalived, phones that boot in a loop."""
 
 from __future__ import annotations
 
@@ -214,7 +214,11 @@ class Pair:
         second.folder.mkdir(parents=True)
         addresses = [word for one in (SHARED, *OWN.values()) for word in ("--address", one)]
         command(COMMAND, "init", first.home.root, "--name", "files", *addresses)
-        write_firmware([first.home.tftp_data, first.home.http_data], 300_000)
+        scripts = (
+            "46xxupgrade.scr",
+            "96xxupgrade.txt",
+        )  # the others stay samples, which a release may replace
+        write_firmware([first.home.tftp_data, first.home.http_data], 300_000, scripts=scripts)
         for folder in (first.home.tftp_data, first.home.http_data):
             settings = folder / "46xxsettings.txt"
             told = settings.read_text("utf-8").replace(
@@ -298,6 +302,11 @@ class Phone:
             if boot.began >= moment and boot.report.booted.ready:
                 return boot
         return None
+
+    def failed(self, after: float, until: float) -> int:
+        """How many boots went wrong that ended in that time."""
+        ended = [boot for boot in self.boots if after < boot.ended <= until]
+        return sum(not boot.report.booted.ready for boot in ended)
 
     def wrong(self, home: Home) -> Iterator[str]:
         """Transfers that ended well with something else than lies on the disk."""
