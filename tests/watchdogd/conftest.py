@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 
@@ -11,12 +12,19 @@ from mv_iptel import init
 from mv_iptel.home import Home
 
 
-@pytest.fixture
-def home(tmp_path):
-    """Complete, with samples; nobody serves it."""
-    made = Home(tmp_path / "home")
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """Made once: its keys take their time."""
+    made = Home(tmp_path_factory.mktemp("whole") / "home")
     init.create(made, "localhost", ["127.0.0.1"])
     return made
+
+
+@pytest.fixture
+def home(tmp_path, whole):
+    """Complete, with samples; nobody serves it."""
+    shutil.copytree(whole.root, tmp_path / "home")
+    return Home(tmp_path / "home")
 
 
 @pytest.fixture

@@ -70,8 +70,9 @@ def postman():
                         if body:
                             continue
                     body = line.upper().startswith(b"DATA")
-                    link.sendall(b"354 go on\r\n" if body else b"250 good\r\n")
-                    if line.upper().startswith(b"QUIT"):
+                    quits = line.upper().startswith(b"QUIT")
+                    link.sendall(b"354 go on\r\n" if body else b"221 bye\r\n" if quits else b"250 good\r\n")
+                    if quits:
                         return
 
         threading.Thread(target=serve, daemon=True).start()
@@ -104,7 +105,8 @@ def test_a_mail(settings, postman):
 
 @pytest.mark.parametrize(("event", "listener", "subject"), [
     ("alert", "all", "mv-iptel on files: wedged"), ("alert", "http:81", "mv-iptel on files: http:81 wedged"),
-    ("over", "all", "mv-iptel on files: well again"), ("failed", "all", "mv-iptel on files: the alert script failed"),
+    ("over", "all", "mv-iptel on files: well again"),
+    ("failed", "all", "mv-iptel on files: the alert script failed"),
 ])  # fmt: skip
 def test_subjects(event, listener, subject):
     assert MESSAGE._replace(event=event, listener=listener).subject == subject
