@@ -20,7 +20,7 @@ WHERE = {
     "firmware": "firmware", "rollout": "rollout",
     "settings": "settings", "sim": "sim", "central": "central",
     "standby": "standby",
-    "dhcp": "dhcp",
+    "migrate": "migrate", "dhcp": "dhcp",
     "service": "service",
 }  # fmt: skip
 

@@ -14,12 +14,12 @@ import stat
 from pathlib import Path
 
 from mv_iptel.home import Home
+from mv_iptel.init import MOVED
 from mv_iptel.migrating.report import Row, about
 from mv_iptel.migrating.trees import Copy
-from mv_iptel.userdata.disk import Aside, lasting_folder, look, open_file, sync_folder
+from mv_iptel.userdata.disk import Aside, lasting_folder, look, open_file, own_like, sync_folder
 
 PIECE = 1 << 20
-RECORD = "migrate.jsonl"
 BEFORE = "before-migrate"
 INI = "ini"  # what the record calls the ini that was written
 
@@ -32,7 +32,7 @@ class Copier:
         self.copied = self.same = self.octets = 0
         self._home = home
         self._folders: set[Path] = set()
-        self._path = home.var / RECORD
+        self._path = home.var / MOVED
         self._known = _remembered(self._path)
         lasting_folder(home.var)
         self._record = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - closed by `close`
@@ -71,6 +71,9 @@ class Copier:
             self.same += 1
             return
         if there is not None and name in self._known and there != self._known[name]:
+            if self._known[name] == state:  # the original is what it was
+                self.same += 1
+                return
             self.rows.append(
                 about(one.target, f"was changed here since it was copied from {one.source}; kept")
             )
@@ -87,7 +90,7 @@ class Copier:
             return
         if there is not None and name not in self._known:
             self.keep_aside(one.target)
-        lasting_folder(one.target.parent)
+        self._folder(one.target.parent)
         if reading is None:
             one.target.unlink(missing_ok=True)
             os.symlink(one.link, one.target)
@@ -98,6 +101,16 @@ class Copier:
         self.remember(name, state)
         self.copied += 1
         self.octets += one.size
+
+    def _folder(self, path: Path) -> None:
+        """Make a folder, with the rights of the one above: who reads that one reads this one."""
+        if not path.is_dir():
+            self._folder(path.parent)
+            above = os.stat(path.parent)
+            path.mkdir()
+            own_like(path, above)
+            os.chmod(path, stat.S_IMODE(above.st_mode))
+            self._folders.add(path.parent)
 
     def _stream(self, reading: int, one: Copy) -> None:
         with open(reading, "rb") as source:

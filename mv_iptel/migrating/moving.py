@@ -272,19 +272,27 @@ def _write_inis(done: Plan, copier: Copier) -> None:
         place: password if value == "(made up)" else value for place, value in done.server.values.items()
     }
     dog = done.watchdog.values if done.watchdog else {}
-    for taken, path, mark in ((values, done.home.ini, INI), (dog, done.home.watchdog_ini, "watchdog")):
-        if not taken:
+    for taken, source, path, mark in (
+        (values, done.old.ini, done.home.ini, INI),
+        (dog, done.old.watchdog_ini, done.home.watchdog_ini, "watchdog"),
+    ):
+        if source is None:
             continue
-        data = path.read_bytes()
+        data, old_hash = path.read_bytes(), _hash(source.read_bytes())
         before = copier.known(mark)
-        if before is not None and before != [hashlib.sha256(data).hexdigest()]:
-            copier.rows.append(about(path, "was changed since a move wrote it; kept as it is"))
+        if before is not None and before[0] != _hash(data):
+            verdict = CHANGED if before[1:] == [old_hash] else DECIDE
+            copier.rows.append(about(path, "was changed since a move wrote it; kept as it is", verdict))
             continue
         if before is None:
             copier.keep_aside(path)
         new = config.changed(data.decode("utf-8"), taken).encode("utf-8")
         files.replace(path, new, 0o640)
-        copier.remember(mark, [hashlib.sha256(new).hexdigest()])
+        copier.remember(mark, [_hash(new), old_hash])
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _put_samples_away(done: Plan, copier: Copier) -> None:

@@ -166,6 +166,9 @@ def survey(trees: Mapping[Path, Path], user_data: Iterable[Path]) -> Found:
             elif one := _user_data(path, found, source in archives):
                 data.append(one)
             else:
+                if source in archives and path.name.lower().endswith(".gz"):
+                    why = "an archive that names no user; copied as it is, `backups list` does not show it"
+                    rows.append(about(path, why))
                 copies.append(Copy(path, where, found.st_size, found.st_mtime_ns))
     return Found(tuple(copies), tuple(data), tuple(rows))
 
