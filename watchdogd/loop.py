@@ -147,7 +147,8 @@ class Watch:
         context = None
         config = learner.config
         if config is not None and any(one.proto in ("https", "ftps") for one in targets):
-            context = self._trust.context((self.home.ca_cert, config.https.cert_file))
+            shown = dict.fromkeys(pair.cert_file for pair in config.pairs())
+            context = self._trust.context((self.home.ca_cert, *shown))
         jobs: dict[Any, Callable[[], Any]] = {
             target: self._probing(target, timeout, context if target.proto in ("https", "ftps") else None)
             for target in targets
