@@ -17,6 +17,8 @@ from manager.guarding import Guard
 from manager.routing import Route
 from manager.site import Site
 
+PATIENCE = 10.0  # seconds that changes get to their end when the manager ends
+
 
 def routes() -> Iterator[Route]:
     """Those of every module in `pages` and `api`."""
@@ -32,7 +34,7 @@ def application(site: Site) -> web.Application:
     guard = Guard(site)
     # The limit is not aiohttp's: each route has its own (bodies.py).
     app = web.Application(middlewares=[guard.outer], client_max_size=0)
-    app.cleanup_ctx.append(lambda _: _beside(site))
+    app.cleanup_ctx.append(lambda _: _beside(site, guard))
     for route in routes():
         handler = guard.wrap(route)
         app.router.add_route(route.method, route.path, handler)
@@ -42,10 +44,11 @@ def application(site: Site) -> web.Application:
     return app
 
 
-async def _beside(site: Site) -> AsyncIterator[None]:
+async def _beside(site: Site, guard: Guard) -> AsyncIterator[None]:
     """What goes on while the manager runs, whether anybody asks or not."""
     following = asyncio.create_task(site.pulse.follow(site))
     yield
+    await guard.settle(PATIENCE)
     following.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await following

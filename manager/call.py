@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -72,7 +72,25 @@ class Call:
 
     async def octets(self) -> bytes:
         """The body, within the route's limit and patience. Raises Problem."""
-        return await self.site.bodies.whole(self.request, self.route.body)
+        data = await self.site.bodies.whole(self.request, self.route.body)
+        await self._still()
+        return data
+
+    async def parts(self, most: int) -> AsyncIterator[bytes]:
+        """A long body, piece by piece. Raises Problem."""
+        async for part in self.site.bodies.parts(self.request, most):
+            yield part
+        await self._still()
+
+    async def _still(self) -> None:
+        """Who was signed out or lost his role while a body came changes nothing with it. Raises Problem."""
+        if self.session is None:
+            return
+        now = await self.run(self.site.sessions.again, self.session)
+        if now is None:
+            raise Problem("sign-in", "the session has ended meanwhile")
+        if self.route.role is not None and now.user.role < self.route.role:
+            raise Problem("not-allowed", "your role was changed meanwhile")
 
     async def document(self) -> dict[str, Any]:
         """A JSON object, told as application/json: no form of another site can. Raises Problem."""

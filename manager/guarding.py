@@ -8,7 +8,8 @@ import hmac
 import ipaddress
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -51,11 +52,17 @@ class Guard:
         self._names: tuple[object, frozenset[str]] = (None, frozenset())
         self._addresses: frozenset[str] = frozenset()
         self._looked = float("-inf")
+        self._changing: set[asyncio.Task[web.StreamResponse]] = set()
 
     def wrap(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """The handler that aiohttp calls for this route."""
 
         async def handler(request: web.Request) -> web.StreamResponse:
+            if request.method in SAFE or route.asks:
+                return await handled(request)
+            return await self._to_its_end(handled(request))
+
+        async def handled(request: web.Request) -> web.StreamResponse:
             call = Call(self._site, request, route)
             try:
                 await self._check(call)
@@ -75,6 +82,23 @@ class Guard:
             return dress(answer)
 
         return handler
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, web.StreamResponse]) -> web.StreamResponse:
+        """A change and its line in the audit trail are one: who leaves at once cuts neither off."""
+        task = asyncio.ensure_future(work)
+        self._changing.add(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_told)  # nobody waits for its answer any more
+            raise
+        finally:
+            task.add_done_callback(self._changing.discard)
+
+    async def settle(self, patience: float) -> None:
+        """Before the manager ends: changes whose sender has left are made to their end."""
+        if self._changing:
+            await asyncio.wait(self._changing, timeout=patience)
 
     @web.middleware
     async def outer(
@@ -233,6 +257,12 @@ class Guard:
         answer = await call.page(template, problem.status, problem=problem)
         answer.headers.update(headers)
         return answer
+
+
+def _told(task: asyncio.Task[web.StreamResponse]) -> None:
+    fault = None if task.cancelled() else task.exception()
+    if fault is not None and not isinstance(fault, ConnectionError):
+        _log.error("the manager failed at a change whose sender had left", exc_info=fault)
 
 
 def dress(answer: web.StreamResponse) -> web.StreamResponse:

@@ -46,17 +46,19 @@ class Incoming:
             self._taking -= 1
 
     async def _take(self, call: Call, most: int) -> Path:
-        file, path, free = await call.run(self._begin)
+        file, path = await call.run(self._begin)
         kept = False
+
+        def write(part: bytes) -> None:
+            self._room(len(part))  # others write, too
+            file.write(part)
+
         try:
-            if (call.request.content_length or 0) > free:
-                raise _full()
+            await call.run(self._room, call.request.content_length or 0)
             written = 0
-            async for part in call.site.bodies.parts(call.request, most):
+            async for part in call.parts(most):
                 written += len(part)
-                if written > free:
-                    raise _full()
-                await call.run(file.write, part)
+                await call.run(write, part)
             if not written:
                 raise Problem("bad-request", "the upload is empty")
             await call.run(file.close)
@@ -69,12 +71,16 @@ class Incoming:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def _begin(self) -> tuple[BinaryIO, Path, int]:
+    def _room(self, size: int) -> None:
+        if size > shutil.disk_usage(self.folder).free - MARGIN:
+            raise _full()
+
+    def _begin(self) -> tuple[BinaryIO, Path]:
         make_folder(self.folder)
         path = self.folder / f"{secrets.token_hex(8)}.part"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         file = open(os.open(path, flags, 0o600), "wb", buffering=0)  # noqa: SIM115
-        return file, path, shutil.disk_usage(self.folder).free - MARGIN
+        return file, path
 
 
 def _full() -> Problem:

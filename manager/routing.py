@@ -40,7 +40,8 @@ class Route:
 
     `role` is the least that may ask; None: nobody need be signed in. `body` is the most octets that are
     taken; a handler that streams its body itself has `streams=True` and keeps its own limits.
-    `fresh`: also who still has to choose a new password may ask.
+    `fresh`: also who still has to choose a new password may ask. `asks`: it changes nothing, whatever its
+    method says, so it ends when who asked has left.
     """
 
     method: str
@@ -50,3 +51,4 @@ class Route:
     body: int = SMALL
     streams: bool = False
     fresh: bool = False
+    asks: bool = False

@@ -54,13 +54,20 @@ class Sessions:
 
     def of(self, token: str, touch: bool = True) -> Session | None:
         """The session of a cookie, if it still holds. `touch`: somebody is at work, not a page by itself."""
-        rows = self._store.ask("SELECT * FROM sessions WHERE id = ?", _id(token)) if token else []
+        return self._of(_id(token), touch) if token else None
+
+    def again(self, session: Session) -> Session | None:
+        """The same as it is now: its user's role may be another, or it has ended."""
+        return self._of(session.id, False)
+
+    def _of(self, key: str, touch: bool) -> Session | None:
+        rows = self._store.ask("SELECT * FROM sessions WHERE id = ?", key)
         if not rows:
             return None
         row, now = rows[0], self._now()
         user = self._people.get(row["user"])
         if user is None or user.disabled or not self._holds(row, now):
-            self.end(token)
+            self._store.change("DELETE FROM sessions WHERE id = ?", key)
             return None
         if touch and now - row["last"] > 30:
             self._store.change("UPDATE sessions SET last = ? WHERE id = ?", now, row["id"])

@@ -253,7 +253,7 @@ ROUTES = (
     Route("GET", "/api/v1/access/lists/{list}", _list, VIEWER),
     Route("PUT", "/api/v1/access/lists/{list}", _save, OPERATOR, body=TEXT),
     Route("DELETE", "/api/v1/access/lists/{list}", _remove, OPERATOR),
-    Route("POST", "/api/v1/access/lists/{list}/check", _check, OPERATOR, body=TEXT),
+    Route("POST", "/api/v1/access/lists/{list}/check", _check, OPERATOR, body=TEXT, asks=True),
     Route("GET", "/api/v1/access/lists/{list}/history", _history, VIEWER),
     Route("GET", "/api/v1/access/lists/{list}/history/{copy}", _version, VIEWER),
     Route("POST", "/api/v1/access/lists/{list}/undo", _undo, OPERATOR),

@@ -100,8 +100,8 @@ async def _merge(call: Call) -> web.StreamResponse:
 
 ROUTES = (
     Route("GET", f"/api/v1/lint/{FILE}", _lint, VIEWER),
-    Route("POST", f"/api/v1/lint/{FILE}", _lint_text, OPERATOR, body=TEXT),
-    Route("POST", f"/api/v1/who-breaks/{FILE}", _whom, OPERATOR, body=TEXT),
-    Route("POST", f"/api/v1/merge/{FILE}", _merge, OPERATOR, body=2 * TEXT),
+    Route("POST", f"/api/v1/lint/{FILE}", _lint_text, OPERATOR, body=TEXT, asks=True),
+    Route("POST", f"/api/v1/who-breaks/{FILE}", _whom, OPERATOR, body=TEXT, asks=True),
+    Route("POST", f"/api/v1/merge/{FILE}", _merge, OPERATOR, body=2 * TEXT, asks=True),
     Route("GET", f"/api/v1/askers/{FILE}", _askers, VIEWER),
 )

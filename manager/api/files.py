@@ -13,7 +13,7 @@ from aiohttp import web
 from manager.call import Call
 from manager.facts import texts
 from manager.facts.changing import LONGEST, Changes, Refused
-from manager.facts.files import KINDS, PAGE, SORTS, Data, Found, etag_of, sha256_of
+from manager.facts.files import KINDS, PAGE, SORTS, Busy, Data, Found, etag_of, sha256_of
 from manager.facts.touched import askers
 from manager.guarding import dress
 from manager.problems import Problem
@@ -39,6 +39,8 @@ async def on_disk(call: Call, work: Callable[..., T], *args: Any) -> T:
         return await call.run(work, *args)
     except Refused as no:
         raise Problem(no.kind, no.why, **({"etag": no.etag} if no.etag else {})) from None
+    except Busy:
+        raise Problem("busy", "other files are being read; try again in a moment") from None
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise Problem("not-found", "there is no such file here") from None
     except OSError as error:
@@ -171,7 +173,7 @@ async def _uploaded(call: Call, work: Changes, area: str, name: str, etag: str |
     size = call.request.content_length or 0
     draft = await on_disk(call, work.draft, area, name, etag, size)
     try:
-        async for piece in call.site.bodies.parts(call.request, LONGEST):
+        async for piece in call.parts(LONGEST):
             await on_disk(call, draft.write, piece)
         found = await on_disk(call, draft.commit)
     finally:
@@ -342,8 +344,8 @@ ROUTES = (
     Route("POST", f"/api/v1/file-name/{FILE}", _move, OPERATOR),
     Route("POST", "/api/v1/folders/{area}", _folder, OPERATOR),
     Route("POST", f"/api/v1/folders/{FILE}", _folder, OPERATOR),
-    Route("POST", "/api/v1/files-there/{area}", _present, OPERATOR),
-    Route("POST", f"/api/v1/files-there/{FILE}", _present, OPERATOR),
+    Route("POST", "/api/v1/files-there/{area}", _present, OPERATOR, asks=True),
+    Route("POST", f"/api/v1/files-there/{FILE}", _present, OPERATOR, asks=True),
     Route("GET", f"/api/v1/file-history/{FILE}", _past, VIEWER),
     Route("POST", f"/api/v1/file-history/{FILE}", _back, OPERATOR),
     Route("GET", f"/api/v1/download/{FILE}", _raw, OPERATOR),

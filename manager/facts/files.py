@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,14 @@ KINDS = {
 }
 SORTS = ("name", "size", "changed")
 PAGE = 100
+HASHING = 3  # long files that are read at once: other pages need threads, too
+HASHES = 1000  # that are remembered
+_hashing = threading.BoundedSemaphore(HASHING)
+_hashes: dict[tuple[Path, str], str] = {}
+
+
+class Busy(Exception):
+    """Others keep the disk busy; it may be asked again in a moment."""
 
 
 class Area(NamedTuple):
@@ -198,7 +207,23 @@ def etag_of(found: os.stat_result) -> str:
 
 
 def sha256_of(data: Data, found: Found) -> str:
-    """Of the whole file, however long. Raises OSError."""
+    """Of the whole file, however long; found out once for each state of it. Raises OSError, Busy."""
+    state = found.path, found.etag
+    if state in _hashes:
+        return _hashes[state]
+    if not _hashing.acquire(blocking=False):
+        raise Busy
+    try:
+        told = _hash(data, found)
+    finally:
+        _hashing.release()
+    while len(_hashes) >= HASHES:
+        _hashes.pop(next(iter(_hashes)), None)
+    _hashes[state] = told
+    return told
+
+
+def _hash(data: Data, found: Found) -> str:
     told = hashlib.sha256()
     with data.open(found.key) as body:
         at = 0

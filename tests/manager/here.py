@@ -42,8 +42,9 @@ class Here:
     async def _start(self) -> None:
         self.site = Site(load_manager(self.home))
         self._runner = web.AppRunner(
-            application(self.site), access_log=None, auto_decompress=False, logger=wire("manager.wire")
-        )
+            application(self.site), access_log=None, handler_cancellation=True, auto_decompress=False,
+            logger=wire("manager.wire"),
+        )  # fmt: skip
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -72,6 +73,16 @@ class Here:
         person.cookies[cookie_name(self.site)] = token
         person.csrf = self.site.sessions.of(token).csrf
         return person
+
+    @property
+    def connections(self) -> list:
+        """Those that are open."""
+        return self._runner.server.connections
+
+    def waits(self) -> bool:
+        """Whether a handler waits for more of a body."""
+        found = [one._current_request for one in self.connections]
+        return any(one is not None and one.content._waiter is not None for one in found)
 
     @property
     def netloc(self) -> str:

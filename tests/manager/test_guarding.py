@@ -6,13 +6,18 @@ import errno
 import http.client
 import json
 import shutil
+import socket
+import threading
 
 import pytest
 
 from manager import guarding
+from manager.facts.changing import Changes
 from manager.guarding import HEADERS, host_of
 from manager.pages import frame
+from manager.routing import OPERATOR, VIEWER
 from mv_iptel import certs
+from tests.clients.daemon import wait_for
 from tests.clients.manager import Person
 
 CHANGE = "/api/v1/session"  # DELETE; no role is needed
@@ -296,3 +301,61 @@ def test_a_problem_is_told_as_html_and_harmless(here, viewer):
 def test_no_name_has_a_nul(viewer):
     for path in ("/files/HTTPdata/a%00b", "/phones/%00", "/search?q=%00", "/api/v1/operations/%00"):
         assert viewer.get(path).status == 404, path
+
+
+# changes whose sender does not stay
+
+
+def begun(here, person, method, path, body, size=0, kind="application/json"):
+    """A change on its way: the connection, with `body` sent of `size` octets."""
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: {here.netloc}\r\n{': '.join(cookie(person))}\r\n"
+        f"If-None-Match: *\r\nX-CSRF-Token: {person.csrf}\r\nContent-Type: {kind}\r\nContent-Length: {size or len(body)}\r\n\r\n"
+    )
+    line = socket.create_connection(("127.0.0.1", here.port), 30)
+    line.sendall(head.encode() + body)
+    return line
+
+
+def test_who_leaves_at_once_still_stands_in_the_audit_trail(here, operator, monkeypatch):
+    working, go, put = threading.Event(), threading.Event(), Changes.put
+
+    def slowly(*args):
+        working.set()
+        assert go.wait(30)
+        return put(*args)
+
+    monkeypatch.setattr(Changes, "put", slowly)
+    before = len(here.connections)
+    with begun(here, operator, "PUT", "/api/v1/files/HTTPdata/left.txt", b'{"text": "SET A 1"}'):
+        assert working.wait(30)
+    wait_for("the end of its connection", lambda: len(here.connections) <= before)
+    go.set()
+    wait_for(
+        "the line in the audit trail",
+        lambda: [one for one in here.site.audit.last(1) if one["what"] == "HTTPdata/left.txt"],
+    )
+    assert (here.home.http_data / "left.txt").read_text() == "SET A 1"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/octet-stream"])
+def test_who_loses_the_role_while_a_body_comes_changes_nothing(here, kind):
+    somebody = here.person(OPERATOR, "demoted")
+    here.site.people.change("demoted", OPERATOR, False)
+    body = b'{"text": "SET A 1"}'
+    with begun(here, somebody, "PUT", "/api/v1/files/HTTPdata/flight.txt", body[:9], len(body), kind) as line:
+        wait_for("the request", here.waits)
+        here.site.people.change("demoted", VIEWER, False)
+        line.sendall(body[9:])
+        assert b" 403 " in line.recv(4096)[:20]
+    assert not list(here.home.http_data.glob("*flight*")) and not list(here.home.http_data.glob(".*part"))
+
+
+def test_who_is_signed_out_while_a_body_comes_changes_nothing(here):
+    somebody = here.person(OPERATOR, "leaver")
+    with begun(here, somebody, "POST", "/api/v1/firmware/releases?name=a.zip", b"PK", 9) as line:
+        wait_for("the request", here.waits)
+        here.site.sessions.end_all("leaver")
+        line.sendall(b"3456789")
+        assert b" 401 " in (told := line.recv(4096))[:20], told
+    assert list((here.home.var / "incoming").iterdir()) == []
