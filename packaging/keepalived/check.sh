@@ -4,4 +4,4 @@
 # Own places (MV_IPTEL_PREFIX, MV_IPTEL_HOME) go into /etc/default/mv-iptel-standby.
 [ -r /etc/default/mv-iptel-standby ] && . /etc/default/mv-iptel-standby
 export MV_IPTEL_HOME="${MV_IPTEL_HOME:-/var/lib/mv-iptel}"
-exec "${MV_IPTEL_PREFIX:-/opt/mv-iptel}/bin/python3" -m mv_iptel.standby.checking "$@"
+exec "${MV_IPTEL_PREFIX:-/opt/mv-iptel}/bin/python3" -I -m mv_iptel.standby.checking "$@"

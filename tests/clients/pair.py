@@ -153,7 +153,7 @@ class Member:
         for name in ("check.sh", "reach.sh", "notify.sh"):
             script = scripts / name
             lines = ["#!/bin/sh", f"export MV_IPTEL_PREFIX={sys.prefix} MV_IPTEL_HOME={self.home.root}",
-                     f"cd {ROOT}", f'exec {there / name} "$@"']  # fmt: skip
+                     f'exec {there / name} "$@"']  # fmt: skip
             script.write_text("\n".join(lines) + "\n")
             script.chmod(0o755)
         old = "bcast eth0\nnice_failback on\nnode files1 files2\n" + (f"ping {GATEWAY}\n" if ping else "")
