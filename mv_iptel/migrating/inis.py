@@ -150,6 +150,9 @@ def _read(
     for findings in found.values():
         for one in findings:
             by_line.setdefault(one.line, []).append(one)
+    # What is wrong with the file as a whole stands on no line.
+    whole = [one for one in by_line.get(0, ()) if not one.key]
+    done.rows += [Row(str(file), 0, "", "", "", "", DECIDE, one.text) for one in whole]
     for item in lines.read(file.read_bytes()[: lines.MAX_BYTES]):
         section, known = table.get(item.section.lower(), (item.section, {}))
         if isinstance(item, lines.Entry) and item.key.lower() in known:

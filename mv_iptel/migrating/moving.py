@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mv_iptel import certs, config, files, heartbeat, init
-from mv_iptel.config import ConfigError, Finding
+from mv_iptel.config import ConfigError, Finding, lines
 from mv_iptel.home import CHECK_FILE, Home, shipped
 from mv_iptel.library import access
 from mv_iptel.migrating import contents, inis, trees
@@ -81,7 +81,7 @@ def plan(old: Old, home: Home, own: Sequence[str] = (), now: datetime | None = N
         if new.value is not None:
             server.values.setdefault(target, new.value)
     watchdog = inis.watchdog(home, old.watchdog_ini) if old.watchdog_ini else None
-    done = Plan(old, home, places, found, server, watchdog, cert, _pair(old))
+    done = Plan(old, home, places, found, server, watchdog, cert, _pair(old, rows))
     done.rows = [*server.rows, *(watchdog.rows if watchdog else ()), *rows, *found.rows, *_others(done)]
     done.rows += [*_lists(found), *_addresses(done, own)]
     return done
@@ -89,8 +89,6 @@ def plan(old: Old, home: Home, own: Sequence[str] = (), now: datetime | None = N
 
 def _written(file: Path, home: Home) -> dict[Place, str]:
     """The paths as the old ini has them."""
-    from mv_iptel.config import lines
-
     known = {(section.lower(), key.lower()): (section, key) for section, key in inis.PATHS}
     found: dict[Place, str] = {}
     for item in lines.read(file.read_bytes()[: lines.MAX_BYTES]):
@@ -145,15 +143,15 @@ def _refused(cert_file: Path, key_file: Path) -> list[Finding]:
     return []
 
 
-def _pair(old: Old) -> heartbeat.HeartBeat | None:
+def _pair(old: Old, rows: list[Row]) -> heartbeat.HeartBeat | None:
     if not old.heartbeat:
         return None
     data = {}
     for path in old.heartbeat:
         try:
-            data[path.name.lower()] = path.read_bytes()[:1_000_000]
-        except OSError:
-            continue  # told as not there; authkeys is for root alone
+            data[path.name.lower()] = path.read_bytes()[: lines.MAX_BYTES]
+        except OSError as error:  # authkeys is for root alone
+            rows.append(about(path, f"cannot be read ({error.strerror}); run as a user who may"))
     return heartbeat.parse(*(data.get(name, b"") for name in heartbeat.FILES))
 
 

@@ -103,3 +103,9 @@ def test_the_watchdog(tmp_path):
         Home(tmp_path / "home"), write(tmp_path / "far.ini", "[Settings]\nHostAddress=10.0.0.1\n")
     )
     assert done.rows[0].verdict == "decide"
+
+
+def test_what_is_no_ini_at_all(tmp_path):
+    done, _ = told(tmp_path, "x" * (1 << 20) + "yz")
+    assert done.rows[0].verdict == "decide" and "larger than 1 MiB" in done.rows[0].why
+    assert done.values["HTTP", "HTTPPort"] == "81"

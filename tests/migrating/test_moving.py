@@ -14,6 +14,8 @@ from mv_iptel.home import Home
 from mv_iptel.init import MOVED, create
 from mv_iptel.migrating import moving, old
 from mv_iptel.migrating.copying import BEFORE
+from mv_iptel.phones.boot import Servers, drive, dry, play
+from mv_iptel.phones.families import Handset
 from mv_iptel.userdata import versions
 from tests.migrating.reference import WHEN, state, write
 
@@ -58,6 +60,13 @@ def test_samples_do_not_join_the_sites_scripts(moved_once):
     assert sorted(os.listdir(home.http_data)) == ["fxd_settings.txt", "mv_ca.txt", "mv_watchdog_check.txt"]
     assert (home.var / BEFORE / "MV_IPTel" / "data" / "HTTPdata" / "J100Supgrade.txt").exists()
     assert os.listdir(home.https_data) == [] and os.listdir(home.updates) == []
+
+
+@pytest.mark.parametrize("model", ["4621SW", "4602SW"])
+def test_a_phone_boots_from_it(moved_once, model):
+    servers = Servers(tftp=("192.0.2.5",))
+    got = drive(play(Handset(model), servers), dry(moved_once[0].home.data)).booted
+    assert got.ready and got.reboots == 1 and got.parameters["SNMPSTRING"].value == "site9"
 
 
 def test_what_is_told(moved_once):
