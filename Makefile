@@ -21,6 +21,9 @@ KILLS ?= 200
 ROLLOUT ?= 500
 SCAN ?= 1000
 USERS ?= 50000
+SHOWN ?= 50000
+MANAGER_KILLS ?= 50
+WATCH_SECONDS ?= 600
 CENTRAL_KILLS ?= 50
 SHOWN ?= 50000
 FIRMWARE_SIZE ?= 1073741824
@@ -54,7 +57,7 @@ check: $(READY) ## ruff, and the rules of the house that a machine can hold
 prove: $(READY) clients ## the long proofs (TRANSFERS, STORM, KILLS, ...: their counts); results in docs/evidence/
 	@$(BIN)/python -m pytest tests -m prove --transfers=$(TRANSFERS) --relay=$(RELAY) --relay-size=$(RELAY_SIZE) \
 	    --storm=$(STORM) --bad=$(BAD) --kills=$(KILLS) --rollout=$(ROLLOUT) \
-	    --scan=$(SCAN) --users=$(USERS) --central-kills=$(CENTRAL_KILLS) --shown=$(SHOWN) --firmware-size=$(FIRMWARE_SIZE) --evidence=$(EVIDENCE) --timeout=3600
+	    --scan=$(SCAN) --users=$(USERS) --shown=$(SHOWN) --manager-kills=$(MANAGER_KILLS) --watch-seconds=$(WATCH_SECONDS) --central-kills=$(CENTRAL_KILLS) --shown=$(SHOWN) --firmware-size=$(FIRMWARE_SIZE) --evidence=$(EVIDENCE) --timeout=3600
 
 bench: $(READY) servers ## side by side with other servers; prints ratios
 	@$(BIN)/python -m benchmarks

@@ -54,6 +54,7 @@ COUNTS = {
     "users": (300, "users whose data the manager lists"),
     "manager-kills": (2, "kills of the manager while it saves a file"),
     "shown": (2000, "phones in the inventory that the manager's pages are timed with"),
+    "watch-seconds": (0, "seconds of storm beside the watchdog"),
     "firmware-size": (32 << 20, "octets of the firmware whose way to a branch is cut"),
 }
 
