@@ -21,6 +21,7 @@ import debian
 import redhat
 import source
 import tree
+import windows
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("sdist", "wheel", "deb", "rpm", "windows")
@@ -55,8 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
             except tree.Missing as error:
                 print(f"no .{kind}: {error}", file=sys.stderr)
                 failed = failed or bool(asked.kinds)
-        if "windows" in []:
-            built.append(windows.build(ROOT, wheel, out))
+        if "windows" in kinds:
+            built.append(windows.build(wheel, out))
     for one in built:
         print(os.path.relpath(one))
     return int(failed)
