@@ -21,19 +21,24 @@ EACH = 4  # of one browser: it has six connections, and pages need some
 HEARTBEAT = 15.0  # seconds of silence after which a comment is sent, so that a dead browser is noticed
 PATIENCE = 30.0  # seconds in which a browser must take what was sent
 
-_open: dict[int, str] = {}  # stream -> session
+OF_ONE = 16  # of one user, with however many browsers: he keeps nobody out
+
+_open: dict[int, tuple[str, str]] = {}  # stream -> session and user
 _log = logging.getLogger("manager")
 
 
 async def stream(call: Call, events: AsyncIterator[tuple[str, Any]]) -> web.StreamResponse:
     """Send (name, value) pairs until they end, the browser has left or is signed out. Raises Problem."""
     session = call.session.id if call.session is not None else ""
+    user = call.user.name if call.user is not None else ""
     if len(_open) >= MOST:
         raise Problem("busy", f"{MOST} live pages are open already")
-    if list(_open.values()).count(session) >= EACH:
+    if [one for one, _ in _open.values()].count(session) >= EACH:
         raise Problem("busy", f"{EACH} live pages of this browser are open already; close one")
+    if [one for _, one in _open.values()].count(user) >= OF_ONE:
+        raise Problem("busy", f"{OF_ONE} live pages of {user} are open already; close one")
     answer = dress(web.StreamResponse(headers={"Content-Type": "text/event-stream"}))
-    _open[id(call)] = session
+    _open[id(call)] = session, user
     try:
         await answer.prepare(call.request)
         await _send(call, answer, events)

@@ -344,6 +344,8 @@ class Draft:
 
     def write(self, data: bytes) -> None:
         """Append. Raises Refused."""
+        # Looked at again and again: how long a body in chunks is nobody has said, and others write, too.
+        self._changes._space(self._area, self._name, len(data))
         refuse = self._upload.write(data)
         if refuse is not None:
             raise Refused("disk-full" if refuse.reason is Reason.DISK_FULL else "fault", refuse.detail)

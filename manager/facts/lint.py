@@ -47,10 +47,19 @@ class Judge:
             raise Problem("busy", "others let the manager compute; try again in a moment")
         self._waiting += 1
         try:
-            async with self._turn:
-                return await call.run(self.answer, question)
+            await self._turn.acquire()
         finally:
             self._waiting -= 1
+        # The turn is the thread's: who leaves meanwhile must not have two of them read one process's answers.
+        asked = asyncio.ensure_future(call.run(self.answer, question))
+        asked.add_done_callback(self._over)
+        return await asyncio.shield(asked)
+
+    def _over(self, asked: asyncio.Future[Any]) -> None:
+        assert self._turn is not None
+        self._turn.release()
+        if not asked.cancelled():
+            asked.exception()  # there may be nobody left to tell
 
     def answer(self, question: Mapping[str, Any]) -> Any:
         """The same on one's own thread, one question at a time. Raises Problem."""

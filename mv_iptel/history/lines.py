@@ -20,6 +20,10 @@ _BETWEEN = "\"'= :\t\u00a0\u200b\ufeff“”„«»‘’"
 _NAMED = re.compile(
     r"(?:\b(?:SET|ADD)[^A-Z0-9_\n]{1,40}|\$|^)([A-Z][A-Z0-9_]{2,79})(?![A-Z0-9_])", re.I | re.A
 )
+# The same behind a word that is no SET, and may be meant to be one.
+_SECOND = re.compile(
+    r"\s*(?!(?:IF|GOTO|GET)\b)[A-Z]{2,5}[^A-Z0-9_#\n]{1,40}([A-Z][A-Z0-9_]{2,79})(?![A-Z0-9_])", re.I | re.A
+)
 _UNSET = re.compile(r"\W*SET\W+([A-Z][A-Z0-9_]*)[\s=]*", re.I | re.A)
 _BLANKS = re.compile(r"(\s+)")
 _LOGIN = re.compile(r"(://)[^/@]*:[^@]*@")
@@ -55,6 +59,8 @@ def changes(old: bytes, new: bytes) -> list[Change]:
 
 
 def _change(sign: str, lines: list[str], at: int) -> Change:
+    if not lines[at]:
+        return Change(sign, at + 1, "")
     above = _UNSET.fullmatch(lines[at - 1]) if at else None
     if above and lines[at].strip() and _is_secret(above[1].upper()):
         return Change(sign, at + 1, HIDDEN)  # a value that was written on the next line
@@ -83,6 +89,9 @@ def shown(text: str) -> str:
         if clean != text or _is_secret(match[1].upper()):
             end = match.end(1)
             return f"{text[:end]} {HIDDEN}" if text[end:].strip(_BETWEEN) else text
+    slip = _SECOND.match(text)
+    if slip and _is_secret(slip[1].upper()) and text[slip.end(1) :].strip(_BETWEEN):
+        return f"{text[: slip.end(1)]} {HIDDEN}"
     return clean
 
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from mv_iptel.phones.effects import Effects
 from mv_iptel.phones.evaluate import Assignment
-from mv_iptel.phones.parameters import known, nearest, takes
+from mv_iptel.phones.parameters import known, near_secret, nearest, takes
 
 # The worst first.
 KINDS = ("script", "settings", "loop", "firmware", "cut-short", "file")
@@ -164,7 +164,7 @@ def secret(name: str) -> bool:
     row = known(name)
     if row is not None:
         return row.secret
-    meant: Iterable[str] = nearest(name)
+    meant: Iterable[str] = nearest(name) if near_secret(name) else ()  # files may have 100,000 odd names
     return bool(_SECRET.search(name)) or any(each.secret for each in map(known, meant) if each)
 
 

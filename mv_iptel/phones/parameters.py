@@ -220,6 +220,11 @@ def nearest(name: str, count: int = 3) -> list[str]:
     return list(_nearest(name.upper()[:LONGEST], count))
 
 
+def near_secret(name: str) -> bool:
+    """Whether a secret setting is among the names that this may be a slip of; cheaper than to find those."""
+    return bool(_table().secrets.nearest(name.upper()[:LONGEST], 1))
+
+
 @lru_cache(maxsize=4096)
 def _nearest(name: str, count: int) -> tuple[str, ...]:
     return tuple(_table().words.nearest(name, count))
@@ -296,6 +301,11 @@ class _Table:
     def words(self) -> Words:
         """Each name that may be meant, described ones first."""
         return Words((name, 0 if isinstance(each, Parameter) else 1) for name, each in self.every.items())
+
+    @cached_property
+    def secrets(self) -> Words:
+        """Those of them that are secret."""
+        return Words((name, 0) for name, each in self.every.items() if each.secret)
 
 
 @lru_cache(maxsize=1)

@@ -51,12 +51,21 @@ def test_secrets_are_hidden():
     assert shown("##SET\tPROCPSWD 27238") == "##SET\tPROCPSWD (hidden)"
     for badly in ("SET SIPPASSWORD pw", "SET PROCPSWD=27238", "SET SNMPSTRNG pw", "SET PROCPSWD “27238”",
                   "\ufeffSET PROCPSWD 1", "SET\u00a0PROCPSWD\u00a01", "rem SET PROCPSWD 1", "PROCPSWD=1",
-                  "IF $PROCPSWD SEQ 27238 GOTO A"):  # fmt: skip
+                  "IF $PROCPSWD SEQ 27238 GOTO A", "SETT PROCPSWD 27238", "STE SNMPSTRNG pw"):  # fmt: skip
         assert shown(badly).endswith(" (hidden)"), badly
     assert shown("## at https://anna:p/w@files.example/ too") == "## at https://(hidden)@files.example/ too"
     for plain in ('SET SNMPSTRING ""', "## Password of the phones: ask Anna", "SET SIPDOMAIN a@b.example"):
         assert shown(plain) == plain
-    for plain in ("SET L2QVLAN 20", "## comment", "", "GOTO END", "IF $GROUP SEQ 1 GOTO A", "SET SNMPSTRING"):
+    for plain in (
+        "SET L2QVLAN 20",
+        "## comment",
+        "",
+        "GOTO END",
+        "IF $GROUP SEQ 1 GOTO A",
+        "SET SNMPSTRING",
+        "SETT L2Q 1",
+        "GET PROCPSWD.txt",
+    ):
         assert shown(plain) == plain
 
 

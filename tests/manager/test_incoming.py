@@ -37,6 +37,21 @@ def test_a_full_disk_is_said_before_it_is_full(here, operator, folder, monkeypat
     assert list(folder.iterdir()) == []
 
 
+def test_a_disk_that_gets_full_meanwhile_stays_usable(here, operator, folder, monkeypatch):
+    cookie = "; ".join(f"{name}={value}" for name, value in operator.cookies.items())
+    head = (
+        f"POST /api/v1/firmware/releases?name=a.zip HTTP/1.1\r\nHost: {here.netloc}\r\nCookie: {cookie}\r\n"
+        f"X-CSRF-Token: {operator.csrf}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", here.port), 10) as sock:
+        sock.sendall(head.encode() + b"4\r\nhalf\r\n")
+        wait_for("the first of it", lambda: any(one.stat().st_size for one in folder.iterdir()))
+        monkeypatch.setattr(incoming, "MARGIN", 1 << 60)
+        sock.sendall(b"4\r\nmore\r\n0\r\n\r\n")
+        assert b" 507 " in sock.recv(4096)[:20]
+    assert list(folder.iterdir()) == []
+
+
 def test_only_so_many_at_once(here, operator, monkeypatch):
     monkeypatch.setattr(incoming, "AT_ONCE", 0)
     assert drop(operator, *package(1)).status == 503

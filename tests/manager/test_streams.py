@@ -96,3 +96,21 @@ def test_a_browser_that_takes_nothing(here, watched, viewer, monkeypatch):
     answer = watched(source, viewer)
     asyncio.run_coroutine_threadsafe(asyncio.wait_for(done.wait(), 30), here.loop).result(30)
     answer.close()
+
+
+def test_one_user_takes_not_all_of_them(here, watched, viewer, monkeypatch):
+    """With however many browsers."""
+    monkeypatch.setattr(streams, "OF_ONE", 1)
+    go = asyncio.Event()
+
+    async def source():
+        yield {"who": "viewer"}
+        await go.wait()
+
+    answer = watched(source, viewer)
+    assert answer.readline() == b"event: operation\n"
+    assert watched(source, here.person(VIEWER)).status == 503
+    other = watched(source, here.person(VIEWER, "another"))
+    assert other.status == 200
+    here.loop.call_soon_threadsafe(go.set)
+    all_of(answer), all_of(other)

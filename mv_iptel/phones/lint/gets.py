@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mv_iptel.phones.differences import masked
 from mv_iptel.phones.lint.findings import Finding, finding
 from mv_iptel.phones.lint.folder import Folder
 from mv_iptel.phones.lint.lines import prose
@@ -71,7 +72,7 @@ def _strange(text: Text) -> Iterator[Finding]:
     for each in text.script.statements:
         if each.kind != "get" or _PLAIN.fullmatch(each.name) or prose(text, each) or "<" in each.name:
             continue
-        shown = "".join(one if one.isprintable() else "?" for one in each.name[:60])
+        shown = "".join(one if one.isprintable() else "?" for one in masked("", each.name)[:60])
         if "://" in each.name:
             why, grave = "is a whole URL, but phones fetch the file from where they have this one", True
         elif "/" in each.name or "\\" in each.name:

@@ -201,6 +201,16 @@ def test_there_are_limits(work, monkeypatch):
     assert kind(work.draft, "HTTPdata", "a.bin", None, 10) == "disk-full"
 
 
+def test_a_disk_that_gets_full_meanwhile_stays_usable(work, home, monkeypatch):
+    """A body in chunks says not how long it is; and others write, too."""
+    draft = work.draft("HTTPdata", "a.bin", None)
+    draft.write(b"half")
+    monkeypatch.setattr(changing, "SPARE", 1 << 60)
+    assert kind(draft.write, b"more") == "disk-full"
+    draft.abort()
+    assert not list(home.http_data.glob("*a.bin"))
+
+
 def test_a_draft_that_is_given_up_leaves_nothing(work, home):
     draft = work.draft("HTTPdata", "a.bin", None)
     draft.write(b"half")

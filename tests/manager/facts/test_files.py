@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from threading import BoundedSemaphore
 
 import pytest
 
+from manager.facts import files
 from manager.facts.files import Data, areas, etag_of, sha256_of
 from mv_iptel.config import load
 from mv_iptel.config.editing import changed
@@ -125,14 +127,20 @@ def test_a_page_of_a_long_listing(home, data):
     assert kinds == {"scripts": 1, "firmware": 1, "phone": 130}
 
 
-def test_a_file_is_described(home, data):
+def test_a_file_is_described(home, data, monkeypatch):
     found, content = data.read("HTTPdata", "46xxsettings.txt")
     assert found.text and found.what == "settings" and found.size == len(content) and not found.fixed
     assert found.etag == etag_of(os.stat(home.http_data / "46xxsettings.txt"))
     (home.http_data / "x.bin").write_bytes(b"\0" * 5000)
     binary = data.look("HTTPdata", "x.bin")
     assert not binary.text and binary.what == "firmware"
-    assert len(sha256_of(data, binary)) == 64
+    told = sha256_of(data, binary)
+    assert len(told) == 64
+    monkeypatch.setattr(files, "_hashing", BoundedSemaphore(1))
+    assert files._hashing.acquire(blocking=False)  # somebody else reads a long file
+    assert sha256_of(data, binary) == told, "it is read once for each state"
+    with pytest.raises(files.Busy):
+        sha256_of(data, found)
     assert data.look("HTTPdata", CHECK_FILE).fixed
 
 

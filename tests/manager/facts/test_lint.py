@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import signal
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,6 +63,36 @@ def test_a_process_answers_and_is_started_again(fresh):
     finally:
         judge.close()
     judge.close()
+
+
+def test_whoever_leaves_while_it_computes_keeps_the_turn(fresh):
+    """Two threads that read from one process would get each other's answers."""
+    judge, working, at_once, go = Judge(fresh.root), [], [], threading.Event()
+
+    def run(work, question):
+        def computed():
+            working.append(question)
+            at_once.append(len(working))
+            assert go.wait(30)
+            working.remove(question)
+            return question["number"]
+
+        return asyncio.to_thread(computed)
+
+    async def leave_and_ask():
+        first = asyncio.ensure_future(judge.ask(SimpleNamespace(run=run), number=1))
+        while not working:
+            await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait({first})
+        second = asyncio.ensure_future(judge.ask(SimpleNamespace(run=run), number=2))
+        while not judge._waiting and len(at_once) < 2:
+            await asyncio.sleep(0)
+        go.set()
+        return await second
+
+    assert asyncio.run(leave_and_ask()) == 2
+    assert at_once == [1, 1]
 
 
 def test_who_breaks_is_asked_the_same_way(fresh):

@@ -27,6 +27,12 @@ def test_a_name(line, grave):
     assert [(one.code, one.severity) for one in found] == [("get-name", grave)] * bool(grave)
 
 
+def test_a_login_is_not_told():
+    script = Text.of("46xxupgrade.scr", b"GET http://anna:hunter2@192.0.2.5/46xxsettings.txt")
+    (found,) = gets.check(script, Folder({}))
+    assert "http://...@192.0.2.5/" in found.text and "hunter2" not in found.text + found.mend
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
