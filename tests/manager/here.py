@@ -18,6 +18,7 @@ from mv_iptel.config.editing import changed
 from mv_iptel.home import Home
 from mv_iptel.init import create
 from mv_iptel.strangers import wire
+from tests.clients.daemon import free_ports
 from tests.clients.manager import Person
 
 PASSWORD = "a password of a test"
@@ -90,7 +91,9 @@ class Here:
 
 
 def made(folder: Path) -> Home:
-    """A home as `init` makes it."""
+    """A home as `init` makes it, whose status port is nobody's."""
     home = Home(folder)
     create(home, "localhost", ["127.0.0.1"])
+    keys = {("Settings", "StatusPort"): str(free_ports(1)[0])}
+    home.ini.write_text(changed(home.ini.read_text("utf-8"), keys), "utf-8")
     return home
