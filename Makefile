@@ -35,8 +35,10 @@ WORKERS ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
 CLIENTS := tftp=tftp-hpa atftp=atftp busybox=busybox curl=curl openssl=openssl sslscan=sslscan lftp=lftp ip=iproute2 \
     snmpd=snmpd snmpget=snmp nmap=nmap strace=strace chromium=chromium
 SERVERS := in.tftpd=tftpd-hpa dnsmasq=dnsmasq-base nginx=nginx-light vsftpd=vsftpd wrk=wrk gcc=build-essential
+PROVERS := debootstrap=debootstrap rpmbuild=rpm keepalived=keepalived ping=iputils-ping dhcpd=isc-dhcp-server \
+    kea-dhcp4=kea-dhcp4-server dnsmasq=dnsmasq-base systemd-analyze=systemd pkcheck=polkitd
 
-.PHONY: help run test check prove bench package clean clients servers
+.PHONY: help run test check prove bench package clean clients servers provers
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +56,7 @@ check: $(READY) ## ruff, and the rules of the house that a machine can hold
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest tests/test_house.py
 
-prove: $(READY) clients ## the long proofs (TRANSFERS, STORM, KILLS, ...: their counts); results in docs/evidence/
+prove: $(READY) clients provers ## the long proofs (TRANSFERS, STORM, KILLS, ...: their counts); results in docs/evidence/
 	@$(BIN)/python -m pytest tests -m prove --transfers=$(TRANSFERS) --relay=$(RELAY) --relay-size=$(RELAY_SIZE) \
 	    --storm=$(STORM) --bad=$(BAD) --kills=$(KILLS) --rollout=$(ROLLOUT) \
 	    --scan=$(SCAN) --users=$(USERS) --shown=$(SHOWN) --manager-kills=$(MANAGER_KILLS) --watch-seconds=$(WATCH_SECONDS) --central-kills=$(CENTRAL_KILLS) --shown=$(SHOWN) --firmware-size=$(FIRMWARE_SIZE) --evidence=$(EVIDENCE) --timeout=3600
@@ -75,6 +77,9 @@ clients:
 
 servers:
 	@tests/clients/get $(SERVERS)
+
+provers:
+	@tests/clients/get $(PROVERS)
 
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
