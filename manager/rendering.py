@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from aiohttp import web
 
 from manager import assets
 from manager.routing import Role
+from mv_iptel.home import Home
 from mv_iptel.journal import plain
 from mv_iptel.status import words
 
@@ -45,6 +48,7 @@ class Pages:
         self.jinja.filters |= {
             "size": words.size, "span": words.span, "count": words.count, "mac": words.mac,
             "ago": ago, "when": when, "stamp": stamp, "plain": printable, "part": part,
+            "short": shortener(site.home),
         }  # fmt: skip
         self.jinja.globals |= {"asset": assets.path, "Role": Role, "now": time.time}
 
@@ -98,6 +102,19 @@ def when(moment: float | None) -> str:
 def stamp(moment: float | None) -> str:
     """For `<time datetime=…>`."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment)) if moment else ""
+
+
+def shortener(home: Home) -> Callable[[object], str]:
+    """Makes a text say where in the home something lies, without where the home is."""
+    folders = (f"{home.data}{os.sep}", f"{home.root}{os.sep}")
+
+    def short(text: object) -> str:
+        told = str(text)
+        for folder in folders:
+            told = told.replace(folder, "")
+        return told
+
+    return short
 
 
 def printable(text: Any, most: int = 200) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 import time
@@ -23,7 +22,6 @@ from manager.routing import VIEWER, Route
 from mv_iptel.addresses import address_of, mac_of
 from mv_iptel.config import Config
 from mv_iptel.history.places import Places
-from mv_iptel.home import Home
 from mv_iptel.rollout import plans
 from mv_iptel.status.words import OPS, OUTCOMES, REASONS, SOURCES, mac
 
@@ -124,25 +122,13 @@ class Known:
     @property
     def words(self) -> dict[str, Any]:
         """What the templates call things."""
-        return {**_WORDS, "short": short(self.config.home), "linked": linked(self.config)}
+        return {**_WORDS, "linked": linked(self.config)}
 
     @property
     def path(self) -> str:
         from manager.rendering import part
 
         return f"/phones/{part(self.key)}"
-
-
-def short(home: Home) -> Callable[[str], str]:
-    """Makes a text say where in the home something lies, without where the home is."""
-    folders = (f"{home.data}{os.sep}", f"{home.root}{os.sep}")
-
-    def shorten(text: str) -> str:
-        for folder in folders:
-            text = text.replace(folder, "")
-        return text
-
-    return shorten
 
 
 def linked(config: Config) -> Callable[[str], str]:

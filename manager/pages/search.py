@@ -10,7 +10,6 @@ from aiohttp import web
 
 from manager.call import Call
 from manager.facts.refusals import now_of, numbered
-from manager.pages.phones import short
 from manager.problems import Problem
 from manager.rendering import part
 from manager.routing import VIEWER, Route
@@ -70,7 +69,6 @@ async def _refusal(call: Call) -> web.StreamResponse:
         outcomes=OUTCOMES,
         sources=SOURCES,
         ops=OPS,
-        short=short(call.site.home),
     )
 
 

@@ -97,9 +97,10 @@
       if (field?.classList) { field.classList.add("invalid"); field.title = one.text; }
     }
     if (!place) { toast(sentence(told)); return; }
+    const more = (told?.errors || []).filter((one) => !sentence(told).includes(one.text)).map((one) => `${one.field}: ${one.text}`);
     place.className = "banner bad";
     place.setAttribute("role", "alert");
-    place.textContent = sentence(told) + (told?.errors?.length ? " (" + told.errors.map((one) => `${one.field}: ${one.text}`).join("; ") + ")" : "");
+    place.textContent = sentence(told) + (more.length ? ` (${more.join("; ")})` : "");
   }
 
   function fields(form) {

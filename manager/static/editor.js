@@ -9,7 +9,7 @@
   const path = box.dataset.editor, writing = box.dataset.writing === "yes";
   const text = $("text"), gutter = $("gutter"), beside = $("beside");
   const PAUSE = 350; // ms without a key before lint looks
-  let etag = box.dataset.etag, base = "", findings = [], byLine = new Map(), turn = 0, timer = 0, errors = 0, known = null; // known: errors that the saved file has
+  let etag = box.dataset.etag, base = "", findings = [], byLine = new Map(), turn = 0, timer = 0, cursor = 1, errors = 0, known = null; // known: errors that the saved file has
 
   const height = () => parseFloat(getComputedStyle(text).lineHeight);
   const dirty = () => text.value !== base;
@@ -29,8 +29,15 @@
     for (let at = first + 1; at <= last; at++) {
       const here = byLine.get(at);
       const number = make("div", here ? here[0].severity : "", String(at));
-      const note = make("div", here ? here[0].severity : "", here ? here[0].text + (here.length > 1 ? ` (and ${here.length - 1} more)` : "") : "\u00a0");
-      if (here) { number.dataset.line = note.dataset.line = at; note.title = here.map((one) => `${one.text}; ${one.mend}`).join("\n"); }
+      const note = make("div", "", here ? undefined : "\u00a0");
+      if (here) {
+        const told = make("span", here[0].severity, here[0].text + (here.length > 1 ? ` (and ${here.length - 1} more)` : ""));
+        number.dataset.line = told.dataset.line = at;
+        told.title = here.map((one) => `${one.text}; ${one.mend}`).join("\n");
+        note.append(told);
+        const behind = `.6rem + ${columns(at) + 2}ch - ${text.scrollLeft}px`; // over the end of a long line, but never of the one that is being written
+        note.style.paddingLeft = at === cursor ? `calc(${behind})` : `max(.6rem, min(${behind}, 100% - 24rem))`;
+      }
       numbers.append(number);
       notes.append(note);
     }
@@ -50,6 +57,12 @@
   }
 
   const start = (line) => { let at = 0; for (let one = 1; one < line; one++) at = text.value.indexOf("\n", at) + 1; return at; };
+  function columns(line) {
+    const from = start(line), end = text.value.indexOf("\n", from);
+    let many = 0;
+    for (const sign of text.value.slice(from, end < 0 ? undefined : end)) many += sign === "\t" ? 4 - (many % 4) : 1;
+    return many;
+  }
   function go(line) {
     const from = start(line), end = text.value.indexOf("\n", from);
     text.focus();
@@ -63,6 +76,7 @@
     const line = text.value.slice(0, text.selectionStart).split("\n").length, here = byLine.get(line);
     const words = here ? `Line ${line}: ${here.map((one) => `${one.text}; ${one.mend}`).join(" ")}` : "\u00a0";
     if ($("line").textContent !== words) $("line").textContent = words;
+    if (line !== cursor) { cursor = line; draw(); }
   }
 
   // As if typed, so that the browser can undo it.

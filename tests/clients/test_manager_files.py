@@ -85,7 +85,7 @@ def test_a_file_is_edited_and_phones_get_it(window, fetch, noted):
     type_at_end(page, "  SET L2QVLAN 5000\n")
     row = page.locator("#findings li", has_text="leading-blanks")
     row.wait_for()
-    assert page.locator("#beside div.warning").count() >= 1 and page.locator("#findings li").count() >= before
+    assert page.locator("#beside span.warning").count() >= 1 and page.locator("#findings li").count() >= before
     row.get_by_role("button", name="Mend").click()
     page.locator("#findings li", has_text="value-range").get_by_role("button").first.click()
     assert page.evaluate("document.activeElement.id") == "text"
@@ -243,3 +243,21 @@ def test_killed_in_the_middle_of_a_save_it_is_the_old_file_or_the_new_one(tmp_pa
         manager.process.terminate()
         manager.process.wait()
     evidence("manager-kills", kills=saved, **outcomes)
+
+
+def test_lint_stands_behind_its_line_and_takes_no_room(window):
+    page = window.open(f"/files/{SETTINGS}")
+    field = page.locator("#text:enabled")
+    field.press("Control+Home")
+    page.keyboard.insert_text(
+        "SET L2QVLAN 5000\n## " + "a long line " * 20 + "\nSET L2QVLAN 5000" + " " * 150 + "\n"
+    )
+    notes = page.locator("#beside span.error")
+    notes.nth(1).wait_for()
+    box, first, second = field.bounding_box(), notes.nth(0).bounding_box(), notes.nth(1).bounding_box()
+    assert 100 < first["x"] - box["x"] < 300, "right behind the words"
+    assert second["x"] + 200 < box["x"] + box["width"], "in sight though its line is longer than the window"
+    assert box["width"] > 0.9 * page.locator(".editor").bounding_box()["width"]
+    notes.nth(1).click()
+    assert page.evaluate("document.getElementById('text').selectionStart") > 200, "a click leads to the line"
+    assert window.faults() == []

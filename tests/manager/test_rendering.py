@@ -65,3 +65,10 @@ def test_a_broken_ini_is_told_on_every_page(here, viewer):
     finally:
         here.home.ini.write_text(text, "utf-8")
     assert "many" not in viewer.get("/operations").text
+
+
+def test_places_are_told_within_the_home(here):
+    short = here.site.pages.jinja.filters["short"]
+    assert short(f"no 'a.txt' in {here.home.http_data}/x") == "no 'a.txt' in HTTPdata/x"
+    assert short(here.home.ini) == str(here.home.ini.relative_to(here.home.root))
+    assert short("/etc/elsewhere") == "/etc/elsewhere"

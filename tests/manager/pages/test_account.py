@@ -24,4 +24,5 @@ def test_who_must_choose_a_password_first_sees_only_that(here):
     here.site.store.change("UPDATE users SET fresh = 1 WHERE name = 'new'")
     page = person.get("/account").text
     assert "was made up for you" in page and "Where you are signed in" not in page
+    assert "not reachable" not in page and 'role="search"' not in page and 'href="/guide"' not in page
     assert person.get("/users").headers["Location"] == "/account"
