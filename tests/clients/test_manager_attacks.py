@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
@@ -24,6 +25,8 @@ from tests.clients.manager import NEW, Manager, Person
 from tests.clients.snmpd import COMMUNITY, Agent, free_udp
 
 MARK = "planted-by-the-attacker"
+# Out of an attribute, with one that htmx or app.js would act on.
+QUOTES = '"pwn\' pwn="x" hx-get="/sign-in" data-api=\'DELETE /x\' hx-trigger="load'
 SCRIPT, IMAGE = "<script>alert(1)</script>", "<img src=x onerror=alert(2)>"
 PHONE = "127.0.0.77"
 
@@ -169,6 +172,10 @@ def test_a_proxys_form_of_address_changes_nothing(site):
     assert b" 403 " in got[:20] and b"evil.example" not in got
     got = raw(site, b"GET https://localhost/ HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
     assert b" 403 " in got[:20]
+    got = raw(
+        site, b"GET https://evil.example/sign-in HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    assert b" 403 " in got[:20]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "203.0.113.9", "[2001:db8::1]"])
@@ -283,6 +290,23 @@ def test_a_viewer_does_not_climb(viewer):
 # what phones say
 
 
+class Attributes(HTMLParser):
+    """Whether somebody broke out of an attribute."""
+
+    broken = ""
+
+    def handle_starttag(self, tag, attrs):
+        names = {name for name, _ in attrs}
+        if any("pwn" in name or name == "onerror" for name in names):
+            self.broken = self.get_starttag_text()
+
+
+def breaks_out(html: str) -> str:
+    parser = Attributes()
+    parser.feed(html)
+    return parser.broken
+
+
 def test_what_phones_say_stays_text(site, admin, program):
     """HTML in a User-Agent, a file name, an SNMP answer, an extension and a backup."""
     daemon, curl = site.daemon, program("curl")
@@ -305,7 +329,7 @@ def test_what_phones_say_stays_text(site, admin, program):
         ]
         return int(subprocess.run(told, capture_output=True, text=True, timeout=30).stdout)
 
-    for name in (SCRIPT, IMAGE, "46xxsettings.txt", f"00040d666666{IMAGE}.txt"):
+    for name in (SCRIPT, IMAGE, QUOTES, f"a?{QUOTES}", "46xxsettings.txt", f"00040d666666{IMAGE}.txt"):
         phone("127.0.0.79", f"{web}/{quote(name)}")
     assert phone("127.0.0.78", "--data-binary", f"ABK01=\"{SCRIPT}\"\n{IMAGE}=1\n", "-X", "PUT",
                  f"{web}/4711_96xxdata.txt") in (200, 201, 204)  # fmt: skip
@@ -314,6 +338,10 @@ def test_what_phones_say_stays_text(site, admin, program):
         with Agent(PHONE, daemon_snmp(site), **said):
             assert phone(PHONE, "--data-binary", "x", "-X", "PUT", f"{web}/4712_96xxdata.txt") == 403
     (site.home.http_data / f"{IMAGE.replace('/', '')}.txt").write_text(SCRIPT)
+    quoted = QUOTES.replace("/", "")
+    (site.home.http_data / f"{quoted}.txt").write_text(QUOTES)
+    (site.home.http_data / f"folder {quoted}").mkdir()
+    assert admin.call("POST", "/api/v1/access/bans", {"entry": "203.0.113.9", "note": QUOTES}).status == 201
     refused = admin.get("/api/v1/log").json["items"]
     numbers = [str(row.get("id") or row.get("number") or "") for row in refused][:8]
     pages = [route.path for route in routes() if route.method == "GET" and "{" not in route.path]
@@ -321,7 +349,15 @@ def test_what_phones_say_stays_text(site, admin, program):
               f"/phones/{PHONE}", "/phones/127.0.0.79", "/phones/127.0.0.79/timeline",
               "/userdata/4711_96xxdata.txt", "/userdata/4711_96xxdata.txt/differences",
               f"/search?q={quote(SCRIPT)}", f"/phones?q={quote(IMAGE)}", f"/log?text={quote(SCRIPT)}",
-              f"/files/{site.home.http_data.name}", f"/audit?text={quote(IMAGE)}",
+              f"/files/{site.home.http_data.name}",
+              *(f"{part}/{quote(quoted)}.txt{more}" for part in ("/files/HTTPdata", "/api/v1/files/HTTPdata")
+                for more in ("", "?part=askers", "?part=history", "?text=1")),
+              f"/files/HTTPdata/{quote(f'folder {quoted}')}", f"/files/HTTPdata?q={quote(QUOTES)}&sort=size",
+              f"/files/HTTPdata/{quote(quoted)}?new=1", f"/search?q={quote(QUOTES)}",
+              f"/phones?q={quote(QUOTES)}&model={quote(QUOTES)}",
+              f"/log?who={quote(QUOTES)}&text={quote(QUOTES)}",
+              f"/access?address={quote(QUOTES)}&name={quote(QUOTES)}", "/access/lists/banned",
+              f"/userdata?q={quote(QUOTES)}", f"/sign-in?to={quote(QUOTES)}", f"/audit?text={quote(IMAGE)}",
               "/phones/00040d666666/boot", "/phones/00040d666666/settings",
               *(f"/refusals/{number}" for number in numbers if number)]  # fmt: skip
     escaped = 0
@@ -334,6 +370,7 @@ def test_what_phones_say_stays_text(site, admin, program):
             assert got.status < 500, (path, got.text[:300])
             if kind.startswith("text/html"):
                 assert "<script>alert" not in got.text and "<img src=x" not in got.text, path
+                assert not breaks_out(got.text), path
                 escaped += "&lt;script&gt;alert" in got.text or "&lt;img src=x" in got.text
             else:
                 assert got.headers["X-Content-Type-Options"] == "nosniff", path
