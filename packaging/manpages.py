@@ -54,7 +54,9 @@ def paragraphs(help_text: str) -> Iterator[tuple[bool, str]]:
         if part.startswith("\b"):
             yield True, part[1:].strip("\n")
         elif part.strip():
-            yield False, " ".join(part.split())
+            # Exit codes have a section of their own, wherever the help tells them.
+            told, codes, rest = " ".join(part.split()).partition("Exit codes:")
+            yield from ((False, one.strip()) for one in (told, codes + rest) if one.strip())
 
 
 def page(name: str, command: click.Command, seen: list[str], *, deep: bool) -> str:
@@ -64,7 +66,7 @@ def page(name: str, command: click.Command, seen: list[str], *, deep: bool) -> s
     out = [
         f'.TH "{text(title.upper())}" "1" "" "mv\\-iptel {text(__version__)}" "mv\\-iptel"',
         ".SH NAME",
-        f"{text(title)} \\- {text(_summary(command))}",
+        f"{text(title)} \\- {text(_summary(command).rstrip('.'))}",
         ".SH SYNOPSIS",
         *_synopsis(context, command),
         ".SH DESCRIPTION",
@@ -79,7 +81,13 @@ def page(name: str, command: click.Command, seen: list[str], *, deep: bool) -> s
     elif beneath:
         out += [".SH COMMANDS", *_commands(context, command)]
     out += _examples(command)
-    out += _table("EXIT STATUS", EXIT) + _table("ENVIRONMENT", ENVIRONMENT) + _table("FILES", FILES)
+    codes = [told for _, told in paragraphs(command.help or "") if told.startswith("Exit codes:")]
+    out += (
+        [".SH EXIT STATUS", text(codes[0].removeprefix("Exit codes:").strip())]
+        if codes
+        else _table("EXIT STATUS", EXIT)
+    )
+    out += _table("ENVIRONMENT", ENVIRONMENT) + _table("FILES", FILES)
     if seen:
         rows = [f".BR {text(one)} (1)" for one in seen]
         out += [".SH SEE ALSO", *(row + "," for row in rows[:-1]), rows[-1]]
@@ -104,7 +112,7 @@ def _help(command: click.Command, *, examples: bool) -> list[str]:
         if verbatim and first.strip() in {"Examples:", "Example:"}:
             if examples:
                 out += [".nf", *_lines(rest), ".fi"]
-        elif not examples:
+        elif not examples and not told.startswith("Exit codes:"):
             out += [".PP"] + ([".nf", *_lines(told), ".fi"] if verbatim else [text(told)])
     return out
 
@@ -114,7 +122,11 @@ def _lines(told: str) -> list[str]:
 
 
 def _options(context: click.Context, command: click.Command, heading: str) -> list[str]:
-    rows = [record for one in command.get_params(context) if (record := one.get_help_record(context))]
+    rows = [
+        record
+        for one in command.get_params(context)
+        if (record := one.get_help_record(context)) and record[1]
+    ]
     return [heading, *(line for row in rows for line in _entry(*row))] if rows else []
 
 

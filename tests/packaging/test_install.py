@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.daemon import set_keys
 from tests.conftest import program
 from tests.packaging import roots
 from tests.packaging.roots import Root
@@ -149,11 +150,8 @@ def test_certificates_are_renewed_by_the_unit_of_the_timer(root):
 
 def test_an_upgrade_keeps_what_the_administrator_did(root):
     ini = root.path / HOME / "MV_IPTel/bin/MV_IPTel.ini"
-    edited = (
-        ini.read_bytes().replace(b"MaxClients=", b"# ours\nMaxClients=7\n# before: ", 1)
-        + b"\n# our last line\n"
-    )
-    assert b"MaxClients=7" in edited
+    set_keys(ini, {("Settings", "MaxClients"): 7})
+    edited = ini.read_bytes().replace(b"MaxClients", b"# ours\nMaxClients", 1) + b"\n# our last line\n"
     ini.write_bytes(edited)
     sample = root.path / HOME / "MV_IPTel/data/TFTPdata/46xxsettings.txt"
     sample.unlink()

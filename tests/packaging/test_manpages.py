@@ -33,6 +33,12 @@ def test_a_page_has_options_examples_and_exit_codes(pages):
     assert page.index(".SH DESCRIPTION") < page.index(".SH OPTIONS") < page.index(".SH EXIT STATUS")
 
 
+def test_exit_codes_stand_once(pages):
+    manager = pages["mv-manager.1"]
+    assert manager.count("usage or configuration") == 1 and "not reachable" not in manager
+    assert "Exit codes" not in manager and ".SH EXIT STATUS\n0 done, 1 it could" in manager
+
+
 def test_verbs_beneath_a_verb_stand_in_its_page(pages):
     assert '.SS "mv\\-iptel backups diff' in pages["mv-iptel-backups.1"]
     assert '.SS "mv\\-manager user add' in pages["mv-manager.1"]
