@@ -1,20 +1,24 @@
-"""The real daemon for programs of others: a home made by `mv-iptel init`, free ports, a subprocess."""
+"""The real daemon for programs of others: a home as `mv-iptel init` makes it, free ports, a subprocess."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from mv_iptel import owning
 from mv_iptel.config.editing import changed
 from mv_iptel.home import Home
 
@@ -78,11 +82,38 @@ def wait_for(what: str, ready: Callable[[], object], patience: float = PATIENCE)
         time.sleep(0.02)
 
 
+def init(folder: Path, *options: str) -> None:
+    """Run `mv-iptel init` for a host with the addresses of this machine's own loop."""
+    command = [str(COMMAND), "init", str(folder), "--name", "localhost",
+               "--address", "127.0.0.1", "--address", "::1", *options]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+@functools.cache
+def _pattern() -> tempfile.TemporaryDirectory:
+    """The home that others are copies of: nothing in it names its folder, and keys take their time."""
+    made = tempfile.TemporaryDirectory(prefix="mv-iptel-pattern-")
+    init(Path(made.name, "home"))
+    return made
+
+
+def copied(folder: Path) -> Home:
+    """A home as `init` makes it; with the keys and passwords of all that were made so."""
+    home = Home(folder)
+    assert not home.ini.exists(), f"{folder} is a home already"
+    shutil.copytree(Path(_pattern().name, "home"), folder, dirs_exist_ok=True)
+    here = owning.accounts()
+    if here is not None and os.geteuid() == 0:
+        owning.hand_over(home, here)
+    return home
+
+
 class Daemon:
     """One running `mv-iptel serve`. `with Daemon(folder) as daemon:`."""
 
     def __init__(self, folder: Path, keys: Ini | None = None, ini: str | None = None, mode: str = ""):
-        """A home in `folder`, made by `init`; `keys` are set in its ini, or `ini` is its whole text.
+        """A home in `folder`, as `init` makes it; `keys` are set in its ini, or `ini` is its whole text.
 
         With `mode` the ini is that mode's shipped example, and samples name the ports of this daemon.
         """
@@ -91,10 +122,12 @@ class Daemon:
         ports = [port + self.offset for port in (69, 81, 80, 411, 443, STATUS, 21, CENTRAL)]
         self.tftp, self.http, self.http_alt, self.https, self.https_alt, self.status, self.ftp = ports[:7]
         self.central = ports[7]
-        options = ["--address", "127.0.0.1", "--address", "::1"]
         if mode:
-            options += ["--mode", mode, "--ports-offset", str(self.offset)]
-        self.run("init", str(folder), "--name", "localhost", *options, home=False)
+            init(folder, "--mode", mode, "--ports-offset", str(self.offset))
+        elif self.home.ini.exists():
+            init(folder)
+        else:
+            copied(folder)
         if ini is not None:
             self.home.ini.write_text(ini, "utf-8")
         own: Ini = {

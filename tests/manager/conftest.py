@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from manager.routing import Role
-from mv_iptel.home import Home
 from tests.manager.here import Here, made
 
 
@@ -32,13 +29,7 @@ def viewer(here):
     return here.person(Role.VIEWER)
 
 
-@pytest.fixture(scope="session")
-def _one_home(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("one") / "home")
-
-
 @pytest.fixture
-def fresh(_one_home, tmp_path):
-    """A home of this test's own, as `init` makes it, without the time that its keys take."""
-    shutil.copytree(_one_home.root, tmp_path / "home", symlinks=True)
-    return Home(tmp_path / "home")
+def fresh(tmp_path):
+    """A home of this test's own."""
+    return made(tmp_path / "home")

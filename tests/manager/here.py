@@ -16,9 +16,8 @@ from manager.site import Site
 from mv_iptel.config import load_manager
 from mv_iptel.config.editing import changed
 from mv_iptel.home import Home
-from mv_iptel.init import create
 from mv_iptel.strangers import wire
-from tests.clients.daemon import free_ports
+from tests.clients.daemon import copied, free_ports
 from tests.clients.manager import Person
 
 PASSWORD = "a password of a test"
@@ -91,9 +90,8 @@ class Here:
 
 
 def made(folder: Path) -> Home:
-    """A home as `init` makes it, whose status port is nobody's."""
-    home = Home(folder)
-    create(home, "localhost", ["127.0.0.1"])
+    """A home as `init` makes it, without the time that its keys take; its status port is nobody's."""
+    home = copied(folder)
     keys = {("Settings", "StatusPort"): str(free_ports(1)[0])}
     home.ini.write_text(changed(home.ini.read_text("utf-8"), keys), "utf-8")
     return home
