@@ -141,6 +141,8 @@ async def _put(call: Call) -> web.StreamResponse:
         content = texts.octets_of(text, before)
         if len(content) > texts.EDITABLE:
             raise Problem("too-big", f"a text has at most {texts.EDITABLE >> 20} MiB here; upload it instead")
+        if content.count(b"\n") > texts.LINES:
+            raise Problem("too-big", f"a text has at most {texts.LINES:,} lines here; upload it instead")
         found = await on_disk(call, work.put, area, name, content, etag)
         old, new = _lines(name, before, content)
         await call.audit("file saved" if etag is not None else "file made", found.key, old, new)

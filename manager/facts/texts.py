@@ -12,13 +12,16 @@ from mv_iptel.history.lines import HIDDEN, Change, changes, hidden
 from mv_iptel.phones.script import decode
 
 EDITABLE = 2 << 20  # octets; the vendor's template of all settings has one
+LINES = 100_000  # five times that template's; more of them take seconds to be compared and hidden
 MERGED = 20_000  # lines beyond which nothing is merged
 _SECRET = re.compile(r"passw|pswd|passphrase|secret|communit|\bpin\b|psk|ha1\b|token|credential", re.I)
 _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----", re.I)
 
 
 def is_text(data: bytes) -> bool:
-    """Whether an editor can show it: no NUL in it, and few signs that no text has."""
+    """Whether an editor can show it: no NUL in it, few signs that no text has, not too many lines."""
+    if data.count(b"\n") > LINES:
+        return False
     if b"\0" in data or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return False
     head = data[:65536]

@@ -165,6 +165,8 @@ def test_folders(operator):
 def test_too_long_a_text(operator):
     made = operator.call("PUT", "/api/v1/files/HTTPdata/long.txt", {"text": "x" * (2_100_000)}, headers=NEW)
     assert made.status == 413
+    made = operator.call("PUT", "/api/v1/files/HTTPdata/long.txt", {"text": "\n" * 100_001}, headers=NEW)
+    assert made.status == 413 and "lines" in made.text
     assert operator.call("PUT", "/api/v1/files/HTTPdata/long.txt", {"text": 7}, headers=NEW).status == 422
 
 
