@@ -51,7 +51,11 @@ def test_none(viewer):
 
 def test_too_many_live_pages(here, viewer, begun, monkeypatch):
     mine = here.site.sessions.of(next(iter(viewer.cookies.values()))).id
-    for held in ({at: mine for at in range(streams.EACH)}, {at: str(at) for at in range(streams.MOST)}):
+    for held in (
+        {at: (mine, "viewer") for at in range(streams.EACH)},
+        {at: (str(at), "viewer") for at in range(streams.OF_ONE)},
+        {at: (str(at), str(at)) for at in range(streams.MOST)},
+    ):
         monkeypatch.setattr(streams, "_open", dict(held))
         answer = viewer.get(f"/api/v1/operations/{begun}/events")
         assert answer.status == 503 and "open already" in answer.json["detail"]
