@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -57,10 +58,13 @@ def test_what_is_saved_comes_back(site, model):
         site, "restore", model, f"127.0.5.{number}", ext, *options, "--agent", "--expect", str(file)
     )
     assert (fetched["result"], fetched["sha256"]) == ("ok", stored["sha256"])
-    # Who does not answer gets nothing.
-    for verb in ("backup", "restore"):
-        told = sim(site, verb, model, f"127.0.6.{number}", ext, *options, status=1)
-        assert told["result"] == "refused"
+    # Who does not answer gets nothing; both wait for SNMP, together.
+    with ThreadPoolExecutor(2) as pool:
+        for told in pool.map(
+            lambda verb: sim(site, verb, model, f"127.0.6.{number}", ext, *options, status=1),
+            ("backup", "restore"),
+        ):
+            assert told["result"] == "refused"
     assert file.read_bytes().decode() == fetched["text"]
 
 
