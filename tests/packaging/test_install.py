@@ -76,9 +76,12 @@ def root(built, next_deb, tmp_path_factory):
     depends = subprocess.run(
         ["dpkg-deb", "-f", str(built[".deb"]), "Depends"], text=True, capture_output=True
     )
-    root.run("apt-get", "install", "-y", "-q", "--no-install-recommends", *roots.chosen(depends.stdout))
+    root.run(
+        "apt-get", "install", "-y", "-q", "--no-install-recommends", "rpm", *roots.chosen(depends.stdout)
+    )
     shutil.copy(built[".deb"], root.path / "tmp/1.deb")
     shutil.copy(next_deb, root.path / "tmp/2.deb")
+    shutil.copy(built[".rpm"], root.path / "tmp/1.rpm")
     yield root
     shutil.rmtree(root.path)  # a whole Debian is much to keep
 
@@ -203,6 +206,21 @@ def test_a_home_that_was_left_is_taken_up_again(root):
     assert "mv-" not in left and "mvuser" not in left
 
 
+def test_the_scripts_of_the_rpm_do_the_same(root, before):
+    """By rpm itself, in the Debian that is here: the names of its dependencies are another system's."""
+    database = ("--dbpath", "/tmp/rpm")
+    with root.alone():
+        said = root.run("rpm", *database, "-i", "--force-debian", "--nodeps", "/tmp/1.rpm").stdout
+        assert "/var/lib/mv-iptel was made" in said
+        assert (root.path / "etc/systemd/system/multi-user.target.wants/mv-iptel.service").is_symlink()
+        with root.service("mv-iptel.service") as server:
+            assert (server.user(), server.rights()) == ("mv-iptel", BIND_LOW)
+            root.run("mv-iptel", "sim", "boot", "--model", "9640")
+        root.run("rpm", *database, "-e", "--force-debian", "mv-iptel")
+    assert root.files(*NOT_OURS) == before
+    found["rpm"] = "installed, served a phone, removed; the home stayed"
+
+
 def contents(folder: Path) -> dict[str, tuple[int, object]]:
     """{path: (mode, what is in it)}; directories that other packages have as well only by their name."""
     seen = {}
@@ -226,8 +244,9 @@ def test_the_rpm_unpacks_to_the_same_tree(built, tmp_path, evidence):
     one, other = contents(deb), contents(rpm)
     assert {path for path in one.keys() ^ other.keys()} == set()
     assert [path for path in one if one[path] != other[path]] == []
-    owners = subprocess.run(["rpm", "-qp", "--qf", "[%{FILEUSERNAME}:%{FILEGROUPNAME} ]", str(built[".rpm"])],
-                            text=True, capture_output=True, check=True).stdout  # fmt: skip
+    form = "[%{FILEUSERNAME}:%{FILEGROUPNAME} ]"
+    query = ["rpm", "--dbpath", str(tmp_path / "db"), "-qp", "--qf", form, str(built[".rpm"])]
+    owners = subprocess.run(query, text=True, capture_output=True, check=True).stdout
     assert set(owners.split()) == {"root:root"}
     sizes = {path.name: path.stat().st_size for path in built.values()}
     evidence("packages", packages=sizes, files=len(one), **found)
