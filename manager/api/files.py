@@ -22,6 +22,10 @@ from mv_iptel.history.lines import changes, counted
 
 T = TypeVar("T")
 FILE = "{area}/{name:.+}"
+EDITS = (  # of a file, by this manager: its own page's, and what the guide wrote
+    "SELECT who, time FROM audit WHERE what = ? AND (action LIKE 'file %' OR action = 'telephone system') "
+    "ORDER BY id DESC LIMIT ?"
+)
 CLOSE = 5.0  # seconds between a change and its line in the audit trail
 
 
@@ -124,9 +128,7 @@ def _readable(call: Call, file: Found, content: bytes) -> tuple[str, bool]:
 
 def last_by(call: Call, key: str) -> dict[str, Any] | None:
     """Who changed it last by this manager, and when."""
-    rows = call.site.store.ask(
-        "SELECT who, time FROM audit WHERE what = ? AND action LIKE 'file %' ORDER BY id DESC LIMIT 1", key
-    )
+    rows = call.site.store.ask(EDITS, key, 1)
     return {"who": rows[0]["who"], "time": rows[0]["time"]} if rows else None
 
 
@@ -263,10 +265,7 @@ async def _past(call: Call) -> web.StreamResponse:
 def history(work: Changes, store: Any, area: str, name: str) -> list[dict[str, Any]]:
     """What a file was, with how many lines came and went, and who changed it by this manager."""
     steps = work.past(area, name)
-    edits = store.ask(
-        "SELECT who, time FROM audit WHERE what = ? AND action LIKE 'file %' ORDER BY id DESC LIMIT 500",
-        f"{area}/{name}",
-    )
+    edits = store.ask(EDITS, f"{area}/{name}", 500)
     rows: list[dict[str, Any]] = []
     scripts = [one for one in steps if one.script]
     older = {one.id: before for one, before in pairwise(scripts)}

@@ -31,6 +31,8 @@ def test_the_telephone_system_goes_where_the_settings_have_a_line_for_it(here, o
     (step,) = [one for one in told["steps"] if one["key"] == "system"]
     assert step["state"] == "done" and "MCIPADD" not in told["dhcp"]["dnsmasq"]
     entry = here.site.store.ask("SELECT * FROM audit WHERE action = 'telephone system' ORDER BY id")[0]
+    past = operator.get("/api/v1/file-history/HTTPdata/46xxsettings.txt").json["items"]
+    assert past[0]["by"] == "operator", "a file's history tells who wrote it, by the guide too"
     assert entry["who"] == "operator" and "+SET MCIPADD 192.0.2.77,192.0.2.78" in entry["after"]
 
 
