@@ -7,6 +7,8 @@ import os
 import platform
 import shutil
 import signal
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -65,14 +67,46 @@ COUNTS = {
     "firmware-size": (32 << 20, "octets of the firmware whose way to a branch is cut"),
 }
 
+# These take longest, though some have few tests: they begin first, so that no worker is left alone with one.
+LONG = (
+    "clients/test_userdata_kills", "clients/test_central_sites", "clients/test_userdata_proofs",
+    "clients/test_central_kills", "clients/test_manager_pages", "clients/test_scan",
+    "clients/test_branch_kills", "clients/test_central_lines", "clients/test_manager_files",
+    "clients/test_manager_users", "stories/test_saves", "clients/test_manager_overview",
+    "rollout/test_storms", "clients/test_manager_firmware", "clients/test_manager_attacks",
+    "test_hostile", "clients/test_userdata_http", "clients/test_watchdog", "clients/test_superuser",
+    "clients/test_reload", "clients/test_many", "test_demo", "clients/test_standby",
+    "clients/test_manager_phones", "clients/test_manager_process", "clients/test_ftp",
+    "clients/test_downloads", "clients/test_central_api", "clients/test_reference", "test_modes",
+)  # fmt: skip
+
 _missing: set[str] = set()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The workers take files in the order of collection; programs that tests start are compiled once."""
+    config.option.loadscopereorder = False
+    if sys.dont_write_bytecode and not hasattr(config, "workerinput"):
+        # Not beside the sources, then: else each of some hundred processes would compile all of them.
+        kept = tempfile.TemporaryDirectory(prefix="mv-iptel-bytecode-")
+        config.add_cleanup(kept.cleanup)
+        os.environ["PYTHONPYCACHEPREFIX"] = kept.name
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        places = {Path(__file__).parent / f"{one}.py": at for at, one in enumerate(LONG)}
+        items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     for name, (small, what) in COUNTS.items():
         parser.addoption(f"--{name}", type=int, default=small, help=f"{what} ({small})")
     parser.addoption("--evidence", type=Path, default=None, help="directory for the results of the proofs")
-    parser.addoption("--pictures", type=Path, default=None, help="directory for pictures of the manager's pages")
+    parser.addoption(
+        "--pictures", type=Path, default=None, help="directory for pictures of the manager's pages"
+    )
 
 
 def program(name: str) -> str:

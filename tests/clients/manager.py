@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import urllib.error
@@ -48,6 +49,7 @@ class Manager:
     def _up(self) -> bool:
         assert self.process.poll() is None, f"mv-manager ended: {self.output.read_text()}"
         try:
+            socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()  # costs less than TLS
             return Person(self).get("/sign-in").status == 200
         except OSError:
             return False
