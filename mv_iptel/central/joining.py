@@ -21,6 +21,7 @@ from mv_iptel.central.authority import fingerprint, folder, key_pem, pem
 from mv_iptel.central.inviting import TOKEN, Invite
 from mv_iptel.central.peers import Away, Link, Peer, Said, certificate_of, token_of
 from mv_iptel.central.state import State
+from mv_iptel.certs.reading import KEY_MODE
 from mv_iptel.config import editing
 from mv_iptel.userdata.disk import locked, write_record
 
@@ -156,7 +157,7 @@ def _write(
     """Everything into its place; the ini last, so that it never names what is not there."""
     home, certs = config.home, config.home.certs
     other = "secondary" if peer.role == "primary" else "primary"
-    write_record(certificate_of(home, peer), certificate.encode() + key_pem(key), 0o600)
+    write_record(certificate_of(home, peer), certificate.encode() + key_pem(key), KEY_MODE)
     write_record(certs / f"peer-ca-{peer.role}.pem", authority.encode(), 0o644)
     bundle = [authority]
     with suppress(FileNotFoundError):
@@ -165,7 +166,8 @@ def _write(
     use, address, port = ROLES[peer.role]
     theirs = token_of(config, Peer(other, "", 0)) if certificate_of(home, Peer(other, "", 0)).exists() else ""
     pair = (token, theirs) if peer.role == "primary" else (theirs or token, token)
-    write_record(certs / "peer.token", (",".join(filter(None, dict.fromkeys(pair))) + "\n").encode(), 0o600)
+    tokens = ",".join(filter(None, dict.fromkeys(pair))) + "\n"
+    write_record(certs / "peer.token", tokens.encode(), KEY_MODE)
     values = {
         use: "1", address: peer.host, port: str(peer.port),
         "PeerCA": _relative(certs / "peer-ca.pem", home),

@@ -23,6 +23,7 @@ from mv_iptel.certs.reading import (
     key_pem,
     load_chain,
     load_key,
+    owned_as,
     pem,
     same_key,
     write_pair,
@@ -76,6 +77,7 @@ def put_authority(home: Home, chain: list[x509.Certificate], key: Any) -> None:
     home.ca.mkdir(parents=True, exist_ok=True)
     home.certs.mkdir(parents=True, exist_ok=True)
     files.replace(home.ca_key, key_pem(key), AUTHORITY_KEY_MODE)
+    owned_as(home.ca_key, home.ca)  # root's command must not keep the manager from renewing
     files.replace(home.ca_cert, pem(*chain))
 
 

@@ -45,6 +45,7 @@ from mv_iptel.userdata.disk import (
     hash_file,
     look,
     make_folder,
+    open_lock,
     own_like,
     sync_folder,
     take_lock,
@@ -256,15 +257,13 @@ def _held(folder: Path, seconds: float = WAIT) -> Iterator[None]:
     while True:
         make_folder(folder)
         try:
-            fd = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-                         | getattr(os, "O_CLOEXEC", 0), 0o640)  # fmt: skip
+            fd = open_lock(folder / _LOCK)  # which another user may have made
         except FileNotFoundError:  # it was forgotten this moment
             continue
         try:
             if take_lock(fd):
                 if not _still(folder / _LOCK, fd):
                     continue
-                own_like(fd, os.stat(folder))
                 yield
                 return
         finally:

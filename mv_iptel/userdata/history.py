@@ -50,7 +50,8 @@ def append(folder: Path, change: Change) -> Iterator[Change]:
         if not size:
             own_like(fd, os.stat(folder))
             if hasattr(os, "fchmod"):
-                os.fchmod(fd, 0o660)  # a restore by root must not lock the service out
+                with suppress(PermissionError):  # a crash has left it empty, and it is another user's
+                    os.fchmod(fd, 0o660)  # a restore by root must not lock the service out
         else:
             os.lseek(fd, max(0, size - _TAIL), os.SEEK_SET)
             before = os.read(fd, _TAIL)

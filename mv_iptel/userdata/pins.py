@@ -1,7 +1,8 @@
 """Passwords that phones sent with their first backup: remembered so that only the same one counts later.
 
 What is kept is an HMAC by a key that lies in a file of its own, and that in turn by scrypt: a copy of the
-one file without the other tells nothing, not even by trying short numbers.
+one file without the other tells nothing, not even by trying short numbers. The key is the server's alone;
+the rest its group has, because the manager and commands show who has one, and forget it, without the key.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from mv_iptel import files, passwords
+from mv_iptel import passwords
+from mv_iptel.userdata.disk import make_folder, open_lock, write_record
 
 try:
     import fcntl
@@ -96,11 +98,11 @@ class Pins:
     def _alone(self) -> Iterator[None]:
         """No other thread, and no command of the administrator's, writes meanwhile."""
         with self._lock:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
             if fcntl is None:
                 yield
                 return
-            descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = open_lock(self._folder / "lock")
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield
@@ -123,7 +125,7 @@ class Pins:
 
     def _write(self, pins: dict[str, _Pin]) -> None:
         text = json.dumps({file: list(pin) for file, pin in sorted(pins.items())}, indent=0)
-        files.replace(self._file, text.encode(), 0o600)
+        write_record(self._file, text.encode())
         self._seen = None
 
     def _keyed(self, file: str, password: str, make: bool) -> str:
@@ -134,7 +136,7 @@ class Pins:
             if not make:  # a new one would fit no pin there is, and all phones would be refused for ever
                 raise ValueError(f"{self._key_file} is missing; restore it, or release all pins") from None
             key = secrets.token_bytes(_KEY)
-            files.replace(self._key_file, key, 0o600)
+            write_record(self._key_file, key, 0o600)
         if len(key) != _KEY:
             raise ValueError(f"{self._key_file} is damaged: not {_KEY} octets")
         said = file.encode("utf-8", "surrogatepass") + b"\0" + password.encode("utf-8", "surrogatepass")

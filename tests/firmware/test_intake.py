@@ -20,6 +20,7 @@ from mv_iptel.firmware.releases import ID, Releases
 from mv_iptel.firmware.working import alone
 from mv_iptel.home import Home
 from tests.firmware import hostile
+from tests.others import MANAGER, SERVER, root_only, run_as, shared
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = hostile.made(hostile.ONE, hostile.BIN)
@@ -248,3 +249,19 @@ def test_a_worker_that_lies_is_not_believed(conf, archive, monkeypatch):
         with pytest.raises(OSError, match="what cannot be"):
             intake.take(conf, archive(GOOD), "command")
         assert tree(conf.home.var / "releases") == []
+
+
+@root_only
+def test_one_user_goes_on_in_the_folder_of_another():
+    """The lock that the server left is there when the manager is given the same archive."""
+    with shared() as var:
+        folder = var / "releases" / "one-00000000"
+
+        def hold():
+            with intake._held(folder, 0):
+                pass
+
+        run_as(SERVER, hold)
+        run_as(MANAGER, hold)
+        hold()
+        run_as(SERVER, hold)

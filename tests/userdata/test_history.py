@@ -8,6 +8,7 @@ import pytest
 
 from mv_iptel.userdata import history
 from mv_iptel.userdata.history import FILE, Change
+from tests.others import MANAGER, SERVER, root_only, run_as, shared
 
 ONE = Change(1.0, "store", "0123abcd", 5, "192.0.2.1", "00040d000001", "4621SW", "ftp", "snmp")
 
@@ -62,3 +63,14 @@ def test_who_stored_what_is_there(tmp_path):
     assert history.stored_by(told, ONE.sha8, 8.0).address == "192.0.2.9"
     assert history.stored_by(told, ONE.sha8, 4.9).address == "192.0.2.1"
     assert history.stored_by(told, "ffffffff", 4.9) == Change(0.0, "")
+
+
+@root_only
+def test_each_user_of_the_group_goes_on_where_another_one_stopped():
+    with shared() as var:
+        run_as(SERVER, lambda: list(history.append(var / "one", ONE)))
+        run_as(MANAGER, lambda: list(history.append(var / "one", ONE)))
+        empty = var / "two" / FILE  # a full disk, or a crash, right after it was made
+        run_as(SERVER, lambda: (empty.parent.mkdir(), empty.touch()))
+        run_as(MANAGER, lambda: list(history.append(empty.parent, ONE)))
+        assert len(history.changes(var / "one")) == 2 and len(history.changes(empty.parent)) == 1

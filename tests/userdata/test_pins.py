@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from mv_iptel.userdata.pins import Pinned, Pins
+from tests.others import MANAGER, SERVER, root_only, run_as, shared
 
 FILE, OTHER = "1234_96xxdata.txt", "1235_96xxdata.txt"
 
@@ -51,7 +52,7 @@ def test_nothing_on_disk_tells_the_password(folder):
     pins.remember(OTHER, "48151623")
     if os.name == "posix":
         assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == {
-            "key": 0o600, "pins.json": 0o600, "lock": 0o600,
+            "key": 0o600, "pins.json": 0o640, "lock": 0o640,
         }  # fmt: skip
         assert folder.stat().st_mode & 0o777 == 0o700
     for path in folder.iterdir():
@@ -155,3 +156,21 @@ def test_two_first_backups_with_different_passwords(folder):
         thread.join()
     (winner,) = results
     assert pins.check(FILE, winner)
+
+
+@root_only
+def test_the_group_forgets_what_only_the_server_can_try():
+    with shared() as var:
+        pins = Pins(var / "pins")
+        run_as(SERVER, lambda: pins.remember(FILE, "1111"))
+        assert (var / "pins" / "key").stat().st_uid == SERVER
+
+        def forget():
+            assert pins.known(FILE) and pins.release(FILE) and not pins.known(FILE)
+            with pytest.raises(PermissionError):
+                (var / "pins" / "key").read_bytes()
+
+        run_as(MANAGER, forget)
+        run_as(SERVER, lambda: pins.remember(FILE, "2222"))
+        pins.release(FILE)  # root's command
+        run_as(SERVER, lambda: pins.remember(FILE, "3333"))
