@@ -11,8 +11,8 @@ from pathlib import Path
 from tree import Missing, Tree
 
 SPEC = Path(__file__).resolve().parent / "rpm" / "mv-iptel.spec"
-# Directories that other packages have: to own them too would be a conflict.
-OURS = ("/opt/mv-iptel", "/usr/share/doc/mv-iptel")
+# Directories that go with the package. The shells' are theirs too, which rpm allows; they may not be there.
+OURS = ("/opt/mv-iptel", "/usr/share/doc/mv-iptel", "/usr/share/fish", "/usr/share/zsh")
 
 
 def build(tree: Tree, out: Path, release: int = 1) -> Path:
@@ -49,6 +49,7 @@ def _files(root: Path) -> list[str]:
     for path in sorted(root.rglob("*")):
         place = "/" + str(path.relative_to(root))
         if path.is_dir() and not path.is_symlink():
+            # To own the system's as well would be a conflict.
             if place in OURS or place.startswith(tuple(f"{one}/" for one in OURS)):
                 lines.append(f'%dir "{place}"')
         else:
