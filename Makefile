@@ -64,9 +64,9 @@ prove: $(READY) clients provers ## the long proofs (TRANSFERS, STORM, KILLS, ...
 bench: $(READY) servers ## side by side with other servers; prints ratios
 	@$(BIN)/python -m benchmarks
 
-package: $(READY) ## build the wheel into dist/
-	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
-	@ls -1 dist/*.whl
+package: $(READY) ## build .deb, .rpm, the folder for Windows, sdist and wheel into dist/
+	@tests/clients/get rpmbuild=rpm
+	@$(BIN)/python packaging/build.py
 
 clean: ## remove what these commands made, the environment too
 	rm -rf $(VENV) .run build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
