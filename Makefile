@@ -33,9 +33,9 @@ WORKERS ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
 
 # What `make test` and `make bench` drive of other people's work: PROGRAM=PACKAGE.
 CLIENTS := tftp=tftp-hpa atftp=atftp busybox=busybox curl=curl openssl=openssl sslscan=sslscan lftp=lftp ip=iproute2 \
-    snmpd=snmpd snmpget=snmp nmap=nmap strace=strace chromium=chromium
+    snmpd=snmpd snmpget=snmp nmap=nmap strace=strace chromium=chromium groff=groff-base
 SERVERS := in.tftpd=tftpd-hpa dnsmasq=dnsmasq-base nginx=nginx-light vsftpd=vsftpd wrk=wrk gcc=build-essential
-PROVERS := debootstrap=debootstrap rpmbuild=rpm keepalived=keepalived ping=iputils-ping dhcpd=isc-dhcp-server \
+PROVERS := debootstrap=debootstrap rpmbuild=rpm rpm2cpio=rpm2cpio cpio=cpio unshare=util-linux keepalived=keepalived ping=iputils-ping dhcpd=isc-dhcp-server \
     kea-dhcp4=kea-dhcp4-server dnsmasq=dnsmasq-base systemd-analyze=systemd pkcheck=polkitd
 
 .PHONY: help run test check prove bench package clean clients servers provers
