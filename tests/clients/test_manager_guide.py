@@ -45,7 +45,8 @@ def test_from_an_empty_home_to_a_phone_that_boots(server):
 
         write_firmware([daemon.home.tftp_data, daemon.home.http_data], size=64 << 10)
         page.reload()
-        step("firmware").get_by_text("Ordered and there:").wait_for()
+        step("firmware").locator("h2", has_text="done").wait_for()
+        assert "not there" not in step("firmware").inner_text()
         assert "HTTPSRVR=" in step("dhcp").inner_text() and "HTTPPORT" in step("dhcp").inner_text()
 
         # What DHCP now says brings a phone here; the page tells it without being loaded again.
