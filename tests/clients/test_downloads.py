@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SIZES = {"empty": 0, "one": 1, "short": 511, "block": 512, "over": 513, "mib": 1 << 20, "wraps": 40 << 20}
+SIZES = {"empty": 0, "one": 1, "short": 511, "block": 512, "over": 513, "mib": 1 << 20, "wraps": 33 << 20}
 HOSTS = ["127.0.0.1", "::1"]
 
 

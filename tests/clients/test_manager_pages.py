@@ -62,37 +62,42 @@ def places(site, person):
     return found
 
 
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as running:
+        yield running
+
+
 @pytest.mark.parametrize(("width", "dark"), [(WIDE, False), (NARROW, True), (WIDE, True), (NARROW, False)])
-def test_every_page(site, person, places, request, width, dark):
+def test_every_page(chromium, person, places, request, width, dark):
     pictures = request.config.getoption("--pictures")
     every = bool(pictures) or request.config.getoption("--evidence")
     if not every and (width, dark) in {(WIDE, True), (NARROW, False)}:
         pytest.skip("only where pictures are kept: the other two forms show the same faults")
     complaints = []
-    with browser() as chromium:
-        window = Window(chromium, person, width, dark)
-        for route, path in places.items():
-            page = window.open(path)
-            if pictures:
-                page.wait_for_timeout(600)  # parts that come a moment later
-                name = re.sub(r"[^a-z]+", "-", route.lower()).strip("-") or "overview"
-                pictures.mkdir(parents=True, exist_ok=True)
-                window.picture(pictures / f"{name}-{width}-{'dark' if dark else 'light'}.png")
-            complaints += [f"{path}: {one}" for one in window.faults()]
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            if wide > width:
-                complaints.append(f"{path}: {wide} px wide on a screen of {width}")
-            if page.locator("h1").count() != 1 or page.locator("p.lead").count() != 1:
-                complaints.append(f"{path}: one h1 and one lead are wanted")
-                continue
-            if (status := person.get(path).status) != 200:
-                complaints.append(f"{path}: answered {status}")
-            lead = page.locator("p.lead").inner_text()
-            if not 1 <= len(re.findall(r"[.?!](?:\s|$)", lead)) <= 4:
-                complaints.append(f"{path}: it does not explain itself: {lead!r}")
-            size = len(person.get(path).body)
-            if size > LARGEST:
-                complaints.append(f"{path}: {size} octets")
-        complaints += window.said + window.strange
-        window.close()
+    window = Window(chromium, person, width, dark)
+    for route, path in places.items():
+        page = window.open(path)
+        if pictures:
+            page.wait_for_timeout(600)  # parts that come a moment later
+            name = re.sub(r"[^a-z]+", "-", route.lower()).strip("-") or "overview"
+            pictures.mkdir(parents=True, exist_ok=True)
+            window.picture(pictures / f"{name}-{width}-{'dark' if dark else 'light'}.png")
+        complaints += [f"{path}: {one}" for one in window.faults()]
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            complaints.append(f"{path}: {wide} px wide on a screen of {width}")
+        if page.locator("h1").count() != 1 or page.locator("p.lead").count() != 1:
+            complaints.append(f"{path}: one h1 and one lead are wanted")
+            continue
+        answer = person.get(path)
+        if answer.status != 200:
+            complaints.append(f"{path}: answered {answer.status}")
+        lead = page.locator("p.lead").inner_text()
+        if not 1 <= len(re.findall(r"[.?!](?:\s|$)", lead)) <= 4:
+            complaints.append(f"{path}: it does not explain itself: {lead!r}")
+        if len(answer.body) > LARGEST:
+            complaints.append(f"{path}: {len(answer.body)} octets")
+    complaints += window.said + window.strange
+    window.close()
     assert not complaints, "\n".join(complaints)

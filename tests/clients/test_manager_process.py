@@ -8,7 +8,9 @@ import ssl
 import subprocess
 
 import pytest
+from click.testing import CliRunner
 
+from manager.cli import group
 from mv_iptel import certs
 from tests.clients.daemon import PATIENCE, set_keys, wait_for
 from tests.clients.manager import MANAGER, NEW, Manager, Person
@@ -26,6 +28,12 @@ def admin(manager):
     return Person(manager).settle()
 
 
+def told(home) -> tuple[int, str]:
+    """What the command says of settings with which it does not begin."""
+    done = CliRunner().invoke(group, ["--home", str(home.root)])
+    return done.exit_code, done.output
+
+
 def tried(home) -> tuple[int, str]:
     """What becomes of a manager that cannot start."""
     done = subprocess.run(
@@ -40,10 +48,10 @@ def test_what_keeps_it_from_starting(manager, tmp_path):
     code, said = tried(home)
     assert code == 1 and f"port {manager.port} is taken by" in said and str(manager.process.pid) in said
     set_keys(home.manager_ini, {("Settings", "UseHTTPS"): 0, ("Settings", "BindAddress"): "0.0.0.0"})
-    code, said = tried(home)
+    code, said = told(home)
     assert code == 2 and "UseHTTPS" in said and f"{home.manager_ini}:" in said
     home.manager_ini.write_text("[Settings]\nManagerPort = many\nUseHTTPS = perhaps\n")
-    code, said = tried(home)
+    code, said = told(home)
     assert code == 2 and "ManagerPort" in said and "UseHTTPS" in said, "all that is wrong, at once"
     home.manager_ini.unlink()
     home.key_file.write_text("broken")

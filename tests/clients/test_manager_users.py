@@ -7,7 +7,9 @@ import re
 import subprocess
 
 import pytest
+from click.testing import CliRunner
 
+from manager.cli import group
 from tests.clients.daemon import Daemon
 from tests.clients.manager import MANAGER, NEW, Manager, Person, Window, browser
 from tests.manager.here import made
@@ -40,13 +42,9 @@ def window(chromium, boss):
 
 
 def user(manager, *words):
-    """`mv-manager user`, beside the running manager."""
-    done = subprocess.run(
-        [str(MANAGER), "user", *words, "--home", str(manager.home.root)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    """`mv-manager user`, beside the running manager, which is another process."""
+    done = CliRunner().invoke(group, ["user", *words, "--home", str(manager.home.root)])
+    assert done.exit_code == 0, done.output
     return done.stdout
 
 
@@ -134,7 +132,8 @@ def test_a_browser_elsewhere_is_signed_out_from_the_account_page(manager, chromi
 
 
 def test_the_command_changes_a_running_manager(manager, boss):
-    told = json.loads(user(manager, "add", "cleo", "--json"))
+    command = [str(MANAGER), "user", "add", "cleo", "--json", "--home", str(manager.home.root)]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     cleo = Person(manager)
     assert cleo.sign_in("cleo", told["password"]).status == 303
     user(manager, "role", "cleo", "operator")
