@@ -8,6 +8,7 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,8 +86,11 @@ def create(
     # The watchdog's alert script is no sample: without it nothing would be restarted.
     _samples(home, done, _tokens(loaded, names, addresses), COPIES if sample else ["MV_WatchDog"])
     # 0640: the manager, and who administers, are in the group.
-    _file(home.token, (secrets.token_urlsafe(32) + "\n").encode("ascii"), done, 0o640)
-    for directory, error in write_check_files(loaded):
+    with _as_owner(home, home.token):
+        _file(home.token, (secrets.token_urlsafe(32) + "\n").encode("ascii"), done, 0o640)
+    with _as_owner(home, home.http_data):
+        missed = write_check_files(loaded)
+    for directory, error in missed:
         done.notes.append(f"{directory}: no check file for the watchdog ({error.strerror})")
     if not addresses and _first_address(names) == "127.0.0.1":
         done.notes.append("this host has no address but its own loop; name what phones use with --address")
@@ -96,12 +100,21 @@ def create(
     return done
 
 
+def _as_owner(home: Home, path: Path) -> AbstractContextManager[None]:
+    """As whom root writes there: what lies in var and data the services may have exchanged for links."""
+    for top in (home.data, home.var):
+        if top in path.parents and top.is_dir():
+            return owning.as_owner(top)
+    return nullcontext()
+
+
 def _directories(home: Home) -> None:
     private = {home.ca: 0o700, home.var: 0o750}
     for directory in home.directories():
         if not directory.is_dir():
-            directory.mkdir(parents=True)
-            directory.chmod(private.get(directory, 0o755))
+            with _as_owner(home, directory):
+                directory.mkdir(parents=True)
+                directory.chmod(private.get(directory, 0o755))
 
 
 def _settings(home: Home, done: Made, name: str, ports_offset: int, mode: str) -> None:
@@ -160,7 +173,9 @@ def _certificates(home: Home, loaded: config.Config, done: Made, name: str, name
         done.made += [home.ca_key, home.ca_cert]
     if home.ca_cert.exists() and loaded.http.http_dir.is_dir():
         # TRUSTCERTS names this file: a phone fetches it by plain HTTP before it can trust any TLS.
-        _file(loaded.http.http_dir / certs.PUBLIC_NAME, certs.public_pem(home), done)
+        public = certs.public_pem(home)
+        with _as_owner(home, loaded.http.http_dir):
+            _file(loaded.http.http_dir / certs.PUBLIC_NAME, public, done)
     if cert_file.exists() or key_file.exists():
         done.kept += [path for path in (cert_file, key_file) if path.exists()]
         done.notes += [str(one) for one in certs.check(cert_file, key_file, _outside(names))]
@@ -204,7 +219,9 @@ def _samples(home: Home, done: Made, tokens: dict[str, str], folders: Iterable[s
                 if path.suffix.lower() in TEMPLATES:
                     data = TOKEN.sub(lambda match: _token(match, tokens), data)
                 mode = 0o755 if path.suffix == ".sh" else 0o644
-                _file(home.root / target / path.relative_to(source / folder), data, done, mode)
+                there = home.root / target / path.relative_to(source / folder)
+                with _as_owner(home, there):
+                    _file(there, data, done, mode)
 
 
 def _token(match: re.Match[bytes], tokens: dict[str, str]) -> bytes:

@@ -7,9 +7,11 @@ no process may write what another one runs or believes.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,6 +103,36 @@ def hand_over(home: Home, here: Accounts) -> None:
         os.chown(home.passwords, ids[MANAGER], here.group, follow_symlinks=False)
 
 
+@contextmanager
+def as_owner(folder: Path) -> Iterator[None]:
+    """Root acts as the user to whom a directory belongs: what is done within he could have done himself.
+
+    So links that he has laid out there lead to nothing that is root's. It does nothing where `folder` is
+    root's, where he cannot come to it, and for everybody else. Not for a process with threads.
+    """
+    there = os.stat(folder) if hasattr(os, "geteuid") and os.geteuid() == 0 else None
+    if there is None or there.st_uid == 0:
+        yield
+        return
+    group, groups, umask = os.getegid(), os.getgroups(), os.umask(0o007)
+    try:
+        os.setgroups([])
+        os.setegid(there.st_gid)
+        os.seteuid(there.st_uid)
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+            _back(group, groups)
+        yield
+    finally:
+        _back(group, groups)
+        os.umask(umask)
+
+
+def _back(group: int, groups: list[int]) -> None:
+    os.seteuid(0)
+    os.setegid(group)
+    os.setgroups(groups)
+
+
 def _give(path: Path, user: int, group: int, mode: int) -> None:
     try:
         descriptor = os.open(path, _FOLDER if path.parent.stat().st_uid == 0 else _FOLDER | os.O_NOFOLLOW)
@@ -116,10 +148,7 @@ def _give(path: Path, user: int, group: int, mode: int) -> None:
 def _beneath(top: Path, user: int, group: int) -> None:
     for descriptor, folders, files in _walk(top):
         for name in files:
-            there = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-            # A second name may lead to a file of another directory.
-            if there.st_uid == 0 and there.st_nlink == 1:
-                os.chown(name, user, group, dir_fd=descriptor, follow_symlinks=False)
+            _give_file(name, descriptor, user, group)
         for name in folders:
             inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
             try:
@@ -130,6 +159,25 @@ def _beneath(top: Path, user: int, group: int) -> None:
                     os.fchmod(inner, above)
             finally:
                 os.close(inner)
+
+
+def _give_file(name: str, descriptor: int, user: int, group: int) -> None:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        file = os.open(name, flags, dir_fd=descriptor)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # it is a link since it was looked at
+            return
+        raise
+    try:
+        there = os.fstat(file)  # of what is given, whatever has the name by then
+        # A second name may lead to a file of another directory.
+        if stat.S_ISREG(there.st_mode) and there.st_uid == 0 and there.st_nlink == 1:
+            os.fchown(file, user, group)
+    finally:
+        os.close(file)
 
 
 def _walk(top: Path) -> Iterator[tuple[int, list[str], list[str]]]:

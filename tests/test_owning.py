@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 
 from mv_iptel import owning
 from mv_iptel.home import Home
+from mv_iptel.init import create
+from tests.others import ACCOUNTS, GROUP, SERVER, root_only, shared
 
 ROOT = Path(__file__).resolve().parent.parent
-HERE = owning.Accounts(20100, {"mv-iptel": 20001, "mv-manager": 20002, "mv-watchdog": 20003})
-root_only = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root")
+HERE = ACCOUNTS
 
 
 def _state(path: Path) -> tuple[int, int, int]:
@@ -123,3 +125,41 @@ def test_the_users_of_the_package_are_these():
     lines = (ROOT / "packaging/sysusers.d/mv-iptel.conf").read_text("ascii").splitlines()
     told = [line.split()[:3] for line in lines if line and line[0] != "#"]
     assert told == [["g", owning.GROUP, "-"], *(["u", name, f"-:{owning.GROUP}"] for name in owning.USERS)]
+
+
+@root_only
+def test_root_completes_a_home_as_its_owner_would():
+    """Links that the server has laid out lead root's `init` to nothing that the server could not write to."""
+    with shared() as place:
+        home = Home(place.parent / "home")
+        create(home, "localhost", ["127.0.0.1"])
+        owning.hand_over(home, ACCOUNTS)
+        outside = place.parent / "root's"
+        outside.mkdir(mode=0o755)
+        (outside / "anything").touch()
+        for folder in (home.http_data, home.tftp_data):
+            shutil.rmtree(folder)
+            folder.symlink_to(outside)
+            os.chown(folder, SERVER, GROUP, follow_symlinks=False)
+        home.token.unlink()
+        shutil.rmtree(home.updates)
+        with pytest.raises(PermissionError):
+            create(home, "localhost", ["127.0.0.1"])
+        assert os.listdir(outside) == ["anything"] and os.geteuid() == os.getegid() == 0
+        home.http_data.unlink()
+        home.tftp_data.unlink()
+        create(home, "localhost", ["127.0.0.1"])
+        owning.hand_over(home, ACCOUNTS)
+        assert _state(home.token) == (SERVER, GROUP, 0o640)
+        assert _state(home.updates) == (SERVER, GROUP, 0o2770)
+        assert _state(home.http_data / "46xxsettings.txt") == (SERVER, GROUP, 0o644)
+
+
+@root_only
+def test_where_the_owner_cannot_come_root_stays_root(tmp_path):
+    tmp_path.chmod(0o700)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    os.chown(folder, SERVER, GROUP)
+    with owning.as_owner(folder):
+        assert os.geteuid() == 0

@@ -148,4 +148,4 @@ def owned_as(path: Path, like: Path) -> None:
     if os.name == "posix":
         with contextlib.suppress(OSError):
             there = like.stat()
-            os.chown(path, there.st_uid, there.st_gid)
+            os.chown(path, there.st_uid, there.st_gid, follow_symlinks=False)  # a link may have been laid

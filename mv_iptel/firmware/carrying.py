@@ -18,7 +18,7 @@ from mv_iptel.firmware.journal import Change, Journal
 from mv_iptel.firmware.keeping import give
 from mv_iptel.firmware.releases import Releases
 from mv_iptel.home import Home
-from mv_iptel.userdata.disk import hash_file, lasting_folder, locked, look, own_like, sync_folder
+from mv_iptel.userdata.disk import hash_file, lasting_folder, locked, look, settle, sync_folder
 
 EDITED = ("script", "settings", "list")  # what people write in: copied, never linked to the store
 MODE = 0o664  # of a copy; a link has the store's
@@ -94,9 +94,9 @@ class _Work:
         edited = one.role in EDITED
         give(self.releases, one.after, aside, link=not edited)
         if edited or aside.stat().st_nlink == 1:  # a copy, and not a link
-            os.chmod(aside, MODE)
-            own_like(aside, os.stat(path.parent))  # type: ignore[arg-type]
-            os.utime(aside, (self.journal.time, self.journal.time))
+            when = int(self.journal.time * 1e9)
+            os.utime(aside, ns=(when, when), follow_symlinks=os.utime not in os.supports_follow_symlinks)
+            settle(aside, MODE, os.stat(path.parent))
         self.ready[one.path] = aside
 
     def place(self, changes: list[Change], seen: dict[str, tuple[int, ...]] | None) -> None:
@@ -145,7 +145,7 @@ class _Work:
         if there is not None and aside.stat().st_mtime_ns <= there.st_mtime_ns:
             when = max(int(self.journal.time * 1e9), there.st_mtime_ns + 1_000_000_000)
             with suppress(PermissionError):  # the content belongs to another user
-                os.utime(aside, ns=(when, when))
+                os.utime(aside, ns=(when, when), follow_symlinks=os.utime not in os.supports_follow_symlinks)
 
     def _last(self, changes: Iterable[Change]) -> None:
         for folder in sorted({str(Path(one.path).parent) for one in changes}):

@@ -46,7 +46,7 @@ from mv_iptel.userdata.disk import (
     look,
     make_folder,
     open_lock,
-    own_like,
+    settle,
     sync_folder,
     take_lock,
     write_record,
@@ -210,8 +210,7 @@ def _keep(kept: Releases, folder: Path, files: list[Unpacked], sound: set[str]) 
             continue
         sound.add(one.sha256)
         make_folder(target.parent)
-        os.chmod(arrived, 0o444)
-        own_like(arrived, like)
+        settle(arrived, 0o444, like)
         os.replace(arrived, target)
         changed |= {target.parent, target.parent.parent}
     for parent in changed:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mv_iptel.firmware.releases import Releases
-from mv_iptel.userdata.disk import hash_of, lasting_folder, look, open_file, own_like, sync_folder
+from mv_iptel.userdata.disk import hash_of, lasting_folder, look, open_file, settle, sync_folder
 
 MODE = 0o444
 _PIECE = 1 << 20
@@ -131,8 +131,6 @@ def _aside(target: Path) -> Path:
 
 
 def _settle(aside: Path, target: Path) -> None:
-    if hasattr(os, "fchmod"):
-        os.chmod(aside, MODE)
-    own_like(aside, os.stat(target.parent))  # type: ignore[arg-type]
+    settle(aside, MODE, os.stat(target.parent))
     os.replace(aside, target)
     sync_folder(target.parent)

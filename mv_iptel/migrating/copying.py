@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from mv_iptel.home import Home
 from mv_iptel.init import MOVED
 from mv_iptel.migrating.report import Row, about
 from mv_iptel.migrating.trees import Copy
-from mv_iptel.userdata.disk import Aside, lasting_folder, look, open_file, own_like, sync_folder
+from mv_iptel.userdata.disk import Aside, NotAFile, lasting_folder, look, open_file, own_like, sync_folder
 
 PIECE = 1 << 20
 BEFORE = "before-migrate"
@@ -35,8 +34,7 @@ class Copier:
         self._path = home.var / MOVED
         self._known = _remembered(self._path)
         lasting_folder(home.var)
-        self._record = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - closed by `close`
-        os.chmod(self._path, 0o640)
+        self._record = open(_appending(self._path), "a", encoding="utf-8")  # noqa: SIM115 - `close`
 
     def __enter__(self) -> Copier:
         return self
@@ -108,8 +106,13 @@ class Copier:
             self._folder(path.parent)
             above = os.stat(path.parent)
             path.mkdir()
-            own_like(path, above)
-            os.chmod(path, stat.S_IMODE(above.st_mode))
+            if os.name == "posix":
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    own_like(fd, above)
+                    os.fchmod(fd, stat.S_IMODE(above.st_mode))
+                finally:
+                    os.close(fd)
             self._folders.add(path.parent)
 
     def _stream(self, reading: int, one: Copy) -> None:
@@ -118,9 +121,7 @@ class Copier:
             try:
                 while piece := source.read(PIECE):
                     aside.write(piece)
-                aside.settle(one.mtime_ns)
-                if os.name == "posix":
-                    os.chmod(aside.path, 0o644)
+                aside.settle(one.mtime_ns, mode=0o644)
                 aside.sync()
                 aside.place()
             finally:
@@ -131,9 +132,33 @@ class Copier:
         kept = self._home.var / BEFORE / os.path.relpath(path, self._home.root)
         if not kept.exists():
             lasting_folder(kept.parent)
-            part = kept.with_name(f".{kept.name}.part")
-            shutil.copy2(path, part, follow_symlinks=False)
-            os.replace(part, kept)
+            if path.is_symlink():
+                os.symlink(os.readlink(path), kept)
+                return
+            aside = Aside(kept)  # under a name that nobody knew before
+            try:
+                with open(open_file(path), "rb") as source:
+                    there = os.fstat(source.fileno())
+                    while piece := source.read(PIECE):
+                        aside.write(piece)
+                aside.finish(there.st_mtime_ns)
+                aside.place()
+            finally:
+                aside.discard()
+
+
+def _appending(path: Path) -> int:
+    """A descriptor to append to the record by; a link that lies there is not followed. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    fd = os.open(path, flags, 0o640)
+    there = os.fstat(fd)
+    if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
+        os.close(fd)
+        raise NotAFile(path, "a second name of another file")
+    if hasattr(os, "fchmod"):
+        own_like(fd, os.stat(path.parent))
+        os.fchmod(fd, 0o640)
+    return fd
 
 
 def _remembered(path: Path) -> dict[str, list[object]]:

@@ -31,6 +31,8 @@ _ASIDE = (os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 # O_NONBLOCK: a FIFO under the name of a file must not hold a thread up.
 _READ = (os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
          | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))  # fmt: skip
+_FOLDER = (os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+           | getattr(os, "O_CLOEXEC", 0))  # fmt: skip
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 _PART = re.compile(r"\..+\.[0-9a-f]{8}\.part\Z")
@@ -121,11 +123,17 @@ def make_folder(path: Path) -> bool:
     except FileNotFoundError:
         make_folder(path.parent)
         return make_folder(path)
-    own_like(path, above)
     with suppress(OSError):
-        # The kernel hands the group's bit on; a service may be kept from setting it.
-        if stat.S_IMODE(os.stat(path).st_mode) != mode:
-            os.chmod(path, mode)
+        if os.name != "posix":
+            return True
+        fd = os.open(path, _FOLDER)
+        try:
+            own_like(fd, above)
+            # The kernel hands the group's bit on; a service may be kept from setting it.
+            if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
+                os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
     return True
 
 
@@ -139,10 +147,32 @@ def lasting_folder(path: Path) -> None:
 
 
 def own_like(file: Path | int, model: os.stat_result) -> None:
-    """Give a file that root made to the owner of another one."""
+    """Give a file that root made to the owner of another one. Never what a link leads to."""
     if hasattr(os, "geteuid") and os.geteuid() == 0 and (model.st_uid or model.st_gid):
         with suppress(OSError):
-            os.chown(file, model.st_uid, model.st_gid)
+            if isinstance(file, int):
+                os.fchown(file, model.st_uid, model.st_gid)
+            else:
+                os.chown(file, model.st_uid, model.st_gid, follow_symlinks=False)
+
+
+def settle(path: Path, mode: int, model: os.stat_result) -> None:
+    """Give a file that this process has just made its rights, and root's the owner of another one.
+
+    Where a service may write it may have laid a link in its place meanwhile, and waits for root to open what
+    that leads to. Raises OSError.
+    """
+    if not hasattr(os, "fchmod"):
+        return
+    fd = os.open(path, _READ)
+    try:
+        there = os.fstat(fd)
+        if not stat.S_ISREG(there.st_mode) or there.st_nlink != 1:
+            raise NotAFile(path, "not what was just written here")
+        os.fchmod(fd, mode)
+        own_like(fd, model)
+    finally:
+        os.close(fd)
 
 
 def write_record(path: Path, data: bytes, mode: int = MODE) -> None:
@@ -253,10 +283,10 @@ class Aside:
         with away():
             self.sync()
 
-    def settle(self, mtime_ns: int, like: os.stat_result | None = None) -> None:
+    def settle(self, mtime_ns: int, like: os.stat_result | None = None, mode: int = MODE) -> None:
         """Give it its rights and its time. May be called again with another time."""
         if hasattr(os, "fchmod"):
-            os.fchmod(self._fd, MODE)
+            os.fchmod(self._fd, mode)
             own_like(self._fd, like or os.stat(self.target.parent))
         where: int | Path = self._fd if os.utime in os.supports_fd else self.path
         os.utime(where, ns=(mtime_ns, mtime_ns))

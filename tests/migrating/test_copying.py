@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from mv_iptel.init import MOVED
 from mv_iptel.migrating.copying import BEFORE, Copier
 from mv_iptel.migrating.trees import Copy
+from mv_iptel.userdata.disk import NotAFile
 from tests.migrating.reference import WHEN, write
 
 
@@ -78,3 +81,23 @@ def test_a_torn_record_is_no_obstacle(home, tmp_path):
     with open(home.var / MOVED, "a") as file:
         file.write('{"name": "MV_IP')
     assert copy(home, tmp_path / "a").same == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links as POSIX has them")
+def test_links_that_wait_for_root_are_not_followed(home, tmp_path):
+    """Who may write to var, a service, lays them out before the administrator moves his old data in."""
+    mine = write(tmp_path / "root's", b"root:x:0:0\n")
+    (home.var / MOVED).symlink_to(mine)
+    with pytest.raises(OSError):
+        Copier(home)
+    (home.var / MOVED).unlink()
+    os.link(mine, home.var / MOVED)
+    with pytest.raises(NotAFile):
+        Copier(home)
+    (home.var / MOVED).unlink()
+    write(home.tftp_data / "a.bin", b"the service's")
+    kept = home.var / BEFORE / "MV_IPTel" / "data" / "TFTPdata"
+    kept.mkdir(parents=True)
+    (kept / ".a.bin.part").symlink_to(mine)
+    copy(home, write(tmp_path / "a", b"one"))
+    assert (kept / "a.bin").read_bytes() == b"the service's" and mine.read_bytes() == b"root:x:0:0\n"

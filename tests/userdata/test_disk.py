@@ -14,6 +14,7 @@ import pytest
 from mv_iptel.library.answers import Reason
 from mv_iptel.userdata import disk
 from mv_iptel.userdata.store import Stored
+from tests.others import SERVER, root_only, shared
 from tests.userdata.shelf import NAME, Shelf
 
 posix = pytest.mark.skipif(os.name != "posix", reason="rights and links as POSIX has them")
@@ -199,3 +200,26 @@ def test_a_disk_without_a_single_octet(tiny):
         assert (shelf.current(), shelf.older(), shelf.parts()) == (b"old", [], [])
         assert isinstance(shelf.remove(), Stored)  # making room works without room
         assert shelf.older() == [b"old"]
+
+
+@root_only
+def test_root_gives_away_nothing_through_a_link(tmp_path):
+    """Between the writing of a file and its change of owner a service may exchange it."""
+    with shared() as var:
+        secret = var.parent / "secret"
+        secret.touch(mode=0o600)
+        before = secret.stat()
+        link, second = var / "link", var / "second"
+        link.symlink_to(secret)
+        disk.own_like(link, var.stat())
+        with pytest.raises(OSError):
+            disk.settle(link, 0o664, var.stat())
+        os.link(secret, second)
+        with pytest.raises(disk.NotAFile):
+            disk.settle(second, 0o664, var.stat())
+        after = secret.stat()
+        assert (after.st_uid, after.st_mode) == (before.st_uid, before.st_mode)
+        made = var / "made"
+        made.touch()
+        disk.settle(made, 0o664, var.stat())
+        assert (made.stat().st_uid, stat.S_IMODE(made.stat().st_mode)) == (SERVER, 0o664)
