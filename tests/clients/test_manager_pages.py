@@ -22,10 +22,11 @@ APART = {"/state", "/access/slots", "/healthz", "/log/events", "/userdata/export
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, program):
+def site(tmp_path_factory, program, request):
     program("chromium")
+    few = not request.config.getoption("--pictures") and not request.config.getoption("--evidence")
     with scene.site(tmp_path_factory.mktemp("home")) as daemon, Manager(daemon.home) as manager:
-        scene.furnish(daemon)
+        scene.furnish(daemon, 2 if few else 12)  # axe takes seconds for a long log
         yield daemon, manager
 
 
