@@ -186,7 +186,8 @@ def test_purged_it_leaves_nothing_but_data(root, before):
     with root.alone():
         root.run("apt-get", "remove", "-y", "-q", "mv-iptel")
         root.run("dpkg", "--purge", "mv-iptel")
-    assert root.files(*NOT_OURS) == before
+    # Of every package that lies in /opt the last one takes the empty folder with it: dpkg's way.
+    assert {"/opt": before["/opt"], **root.files(*NOT_OURS)} == before
     assert {path for path in root.files() if path.startswith(f"/{HOME}")} == home
     assert "mv-iptel:" in (root.path / "etc/passwd").read_text()
 
