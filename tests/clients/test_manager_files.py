@@ -162,7 +162,8 @@ def test_uploads_ask_before_they_replace_and_what_is_deleted_comes_back(window, 
     assert fetch("a%20b.bin") == data
     page.locator("input[type=file]").set_input_files({**told, "buffer": b"new"})
     page.get_by_role("button", name="Upload", exact=True).click()
-    page.locator("#ask").get_by_role("button", name="Replace").click()
+    with page.expect_event("load"):  # it loads itself again: to leave before that is done would be refused
+        page.locator("#ask").get_by_role("button", name="Replace").click()
     wait_for("the new one", lambda: (manager.home.http_data / "a b.bin").read_bytes() == b"new")
     noted("HTTPdata/a%20b.bin")
     page = window.open("/files/HTTPdata/a%20b.bin")
