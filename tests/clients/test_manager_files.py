@@ -85,7 +85,8 @@ def test_a_file_is_edited_and_phones_get_it(window, fetch, noted):
     type_at_end(page, "  SET L2QVLAN 5000\n")
     row = page.locator("#findings li", has_text="leading-blanks")
     row.wait_for()
-    assert page.locator("#beside span.warning").count() >= 1 and page.locator("#findings li").count() >= before
+    assert page.locator("#beside span.warning").count() >= 1
+    assert page.locator("#findings li").count() >= before
     row.get_by_role("button", name="Mend").click()
     page.locator("#findings li", has_text="value-range").get_by_role("button").first.click()
     assert page.evaluate("document.activeElement.id") == "text"
