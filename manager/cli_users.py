@@ -19,6 +19,7 @@ from manager.people import LONGEST, No, People, User, made_up, poor, role_of
 from manager.routing import Role
 from manager.sessions import Sessions
 from manager.store import Store
+from mv_iptel import owning
 from mv_iptel.cli.forms import Columns
 from mv_iptel.cli.options import NEGATIVE, USAGE, end, failed, print_json
 from mv_iptel.config import ConfigError, load_manager
@@ -179,6 +180,8 @@ def _open(home: Home) -> Iterator[Kept]:
     try:
         config = load_manager(home)
         path = home.manager / "data" / "manager.db"
+        # Root opens it as the manager, who may have laid out a link in its place.
+        click.get_current_context().with_resource(owning.as_owner(path.parent))
         new = not path.exists()
         store = Store(path)
     except ConfigError as error:

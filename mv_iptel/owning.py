@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -104,22 +104,24 @@ def hand_over(home: Home, here: Accounts) -> None:
 
 
 @contextmanager
-def as_owner(folder: Path) -> Iterator[None]:
+def as_owner(folder: Path, reads: Iterable[Path] = ()) -> Iterator[None]:
     """Root acts as the user to whom a directory belongs: what is done within he could have done himself.
 
     So links that he has laid out there lead to nothing that is root's. It does nothing where `folder` is
-    root's, where he cannot come to it, and for everybody else. Not for a process with threads.
+    root's or missing, where he cannot come to it or not read what is to be read, and for everybody else. Not
+    for a process with threads.
     """
-    there = os.stat(folder) if hasattr(os, "geteuid") and os.geteuid() == 0 else None
+    is_root = hasattr(os, "setresuid") and os.getuid() == os.geteuid() == 0
+    there = os.stat(folder) if is_root and folder.is_dir() else None
     if there is None or there.st_uid == 0:
         yield
         return
     group, groups, umask = os.getegid(), os.getgroups(), os.umask(0o007)
     try:
         os.setgroups([])
-        os.setegid(there.st_gid)
-        os.seteuid(there.st_uid)
-        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        os.setresgid(there.st_gid, there.st_gid, 0)
+        os.setresuid(there.st_uid, there.st_uid, 0)  # programs that are started have no way back
+        if not os.access(folder, os.W_OK | os.X_OK) or not all(os.access(one, os.R_OK) for one in reads):
             _back(group, groups)
         yield
     finally:
@@ -128,8 +130,8 @@ def as_owner(folder: Path) -> Iterator[None]:
 
 
 def _back(group: int, groups: list[int]) -> None:
-    os.seteuid(0)
-    os.setegid(group)
+    os.setresuid(0, 0, 0)
+    os.setresgid(group, group, group)
     os.setgroups(groups)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -163,3 +165,17 @@ def test_where_the_owner_cannot_come_root_stays_root(tmp_path):
     os.chown(folder, SERVER, GROUP)
     with owning.as_owner(folder):
         assert os.geteuid() == 0
+
+
+@root_only
+def test_what_the_owner_starts_has_no_way_back():
+    with shared() as var, tempfile.NamedTemporaryFile() as roots:
+        with owning.as_owner(var):
+            told = subprocess.run(["sh", "-c", "id -u; id -ru; id -G"], capture_output=True, text=True)
+            (var / "made").touch()
+        assert told.stdout.split() == [str(SERVER), str(SERVER), str(GROUP)]
+        assert _state(var / "made") == (SERVER, GROUP, 0o660) and os.getresuid() == (0, 0, 0)
+        with owning.as_owner(var, [Path(roots.name)]):  # 0600
+            assert os.geteuid() == 0
+        with owning.as_owner(var / "missing"):
+            assert os.geteuid() == 0

@@ -6,9 +6,13 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import click
+
+from mv_iptel import owning
 from mv_iptel.cli.options import NEGATIVE, UNREACHABLE, USAGE, console, end, errors, print_json
 from mv_iptel.config import Config, ConfigError, defaults, load
 from mv_iptel.home import Home
@@ -48,6 +52,16 @@ def installed(home: Home) -> Config:
     if not home.ini.exists():
         end(USAGE, f"{home.ini}: there is no such file; name the installation with --home")
     return config_of(home)
+
+
+def changing(home: Home, *reads: Path) -> Config:
+    """As `installed`, for a command that changes what the server changes: root does it as the server's user.
+
+    A service that was taken over may have laid out links in the home and wait for root to write by them.
+    """
+    config = installed(home)
+    click.get_current_context().with_resource(owning.as_owner(home.var, reads))
+    return config
 
 
 def base(config: Config) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import click
 from rich.text import Text
 
-from mv_iptel.cli.asking import Refused, Unreachable, did, get, installed, post, refresh
+from mv_iptel.cli.asking import Refused, Unreachable, changing, did, get, installed, post, refresh
 from mv_iptel.cli.backup_views import (
     DAMAGED,
     find,
@@ -193,7 +193,7 @@ def restore_backup(home: Home, as_json: bool, file: str, version: str) -> None:
       mv-iptel backups restore 4711_96xxdata.txt 20260703T1200
       mv-iptel backups restore 4711 a1b2c3d4
     """
-    config = installed(home)
+    config = changing(home)
     name = only(names_of(config, file))
     wanted = find(config, name, version)
     data = read(config, name, wanted.id)
@@ -308,7 +308,7 @@ def unpin_backup(home: Home, as_json: bool, file: str) -> None:
     Example:
       mv-iptel backups unpin 4711_96xxdata.txt
     """
-    config = installed(home)
+    config = changing(home)
     kept = parse(file)
     if kept is None or "/" in file:
         wanted = wanted_of(file)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mv_iptel.cli.asking import installed, refresh
+from mv_iptel.cli.asking import changing, installed, refresh
 from mv_iptel.cli.firmware_scan import scan_phones
 from mv_iptel.cli.firmware_views import as_dict, show_list, show_plan, show_release, show_verified, ways
 from mv_iptel.cli.forms import bar
@@ -124,7 +124,7 @@ def install_archive(
       mv-iptel firmware install 96x1-IPT-H323-R6_8.zip
       mv-iptel firmware install J100-IPT-SIP-R4_1_3.zip --publish --merge
     """
-    config = installed(home)
+    config = changing(home, archive)
     publisher = _publisher(config, as_json)
     try:
         intake.clean(config.home)
@@ -173,7 +173,7 @@ def publish_release(
       mv-iptel firmware publish 96x1-IPT-H323-R6_8
       mv-iptel firmware publish 96x1-IPT-H323-R6_8 --merge
     """
-    config = installed(home)
+    config = changing(home)
     publisher = _publisher(config, as_json)
     one = meant(config, release)
     made = planned(config, one, live or "stop")
@@ -216,7 +216,7 @@ def roll_back(home: Home, as_json: bool, release: str | None, live: str | None) 
       mv-iptel firmware rollback
       mv-iptel firmware rollback 96x1-IPT-H323-R6_8
     """
-    config = installed(home)
+    config = changing(home)
     publisher = _publisher(config, as_json)
     ident = meant(config, release).id if release else None
     _did(config, as_json, "taken back: ", lambda _: publisher.rollback(ident, live or "stop"))
@@ -237,7 +237,7 @@ def remove_release(home: Home, as_json: bool, release: str) -> None:
     Example:
       mv-iptel firmware remove 96x1-IPT-H323-R6_6
     """
-    config = installed(home)
+    config = changing(home)
     publisher = _publisher(config, as_json)
     one = meant(config, release)
     _did(config, as_json, f"{one.id} is removed", lambda _: publisher.remove(one.id))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mv_iptel.cli.asking import installed, refresh
+from mv_iptel.cli.asking import changing, installed, refresh
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, errors, failed, print_json
 from mv_iptel.config import Config
 from mv_iptel.home import Home
@@ -136,7 +136,7 @@ def start_rollout(
     from mv_iptel.firmware.releases import called
     from mv_iptel.rollout import plans, steering
 
-    config = installed(home)
+    config = changing(home)
     now = time.time()
     old = plans.load(home)
     if old is not None and old.state in (plans.PAUSED, plans.HALTED) and called(old.release, release):
@@ -194,7 +194,7 @@ def promote_rollout(
     """
     from mv_iptel.rollout import plans, steering
 
-    config = installed(home)
+    config = changing(home)
     old = plans.load(home)
     terms = None
     if old is not None:
@@ -215,7 +215,7 @@ def pause_rollout(home: Home, as_json: bool) -> None:
     """
     from mv_iptel.rollout import steering
 
-    _did(installed(home), as_json, lambda: steering.pause(home, time.time()), "is paused")
+    _did(changing(home), as_json, lambda: steering.pause(home, time.time()), "is paused")
 
 
 @rollout.command(name="abort")
@@ -230,7 +230,7 @@ def abort_rollout(home: Home, as_json: bool, yes: bool) -> None:
     """
     from mv_iptel.rollout import judging, plans, steering
 
-    config = installed(home)
+    config = changing(home)
     old = plans.load(home)
     if old is not None and old.state not in plans.OVER:
         has = judging.counts(plans.read(plans.log_of(home, old.run)).values()).all

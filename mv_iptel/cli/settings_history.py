@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from mv_iptel.cli.asking import installed
+from mv_iptel.cli.asking import changing
 from mv_iptel.cli.forms import day, moment
 from mv_iptel.cli.options import NEGATIVE, USAGE, common, console, end, print_json
 from mv_iptel.events import Event, Notice
@@ -31,7 +31,7 @@ VERSION = "the beginning of its time or of its checksum, as `settings log FILE` 
 
 def _history(home: Home) -> History:
     """The history with stock just taken: works without a server, and beside one."""
-    config = installed(home)
+    config = changing(home)
 
     def told(event: Event) -> None:
         if isinstance(event, Notice) and not refused:

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import ssl
+import subprocess
 
 import pytest
 
@@ -298,6 +299,21 @@ def test_root_commands_leave_nothing_that_the_services_cannot_change(place, serv
     old = versions.of(config, "4713_96xxdata.txt")[-1].id
     place.run(server.home, None, "backups", "restore", "4713_96xxdata.txt", old)
     assert versions.read(config, "4713_96xxdata.txt") == b"a=1\n"
+    for number, mode in ((7, 0o644), (8, 0o600)):  # what only root can read is taken in by root
+        name, data = package(number)
+        zipped = place.folder / name
+        zipped.write_bytes(data)
+        zipped.chmod(mode)
+        place.run(server.home, None, "firmware", "install", str(zipped), "--publish", "--yes")
+        assert owner(server.home.http_data / APP.format(number)) in (SERVER, MANAGER)
+        assert APP.format(number).encode() in fetch(server, SCRIPT)
+    ident = taken_in(admin, *package(9))
+    change(admin, ident, "publish", {"losses": True})
+    place.run(server.home, None, "firmware", "remove", ident, status=1)
+    place.run(server.home, None, "firmware", "rollback")
+    subprocess.run(
+        [*place.command("mv-manager", "user", "--home", str(server.home.root), "list")], check=True, cwd="/"
+    )
     assert store(server, b"a=3\n", "4713_96xxdata.txt") in (200, 201, 204)
 
 
