@@ -312,7 +312,7 @@ def test_root_commands_leave_nothing_that_the_services_cannot_change(place, serv
     place.run(server.home, None, "firmware", "remove", ident, status=1)
     place.run(server.home, None, "firmware", "rollback")
     subprocess.run(
-        [*place.command("mv-manager", "user", "--home", str(server.home.root), "list")], check=True, cwd="/"
+        [*place.command("mv-manager", "user", "list", "--home", str(server.home.root))], check=True, cwd="/"
     )
     assert store(server, b"a=3\n", "4713_96xxdata.txt") in (200, 201, 204)
 
