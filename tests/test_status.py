@@ -266,7 +266,9 @@ def test_certificates_are_read_again_when_they_change(site, tmp_path):
     assert taker.certs() == []
     path.write_bytes(pem("files1"))
     first = taker.certs()
-    assert first[0]["subject"] == "CN=files1" and first[0]["not_after"] > NOON and first[0] is taker.certs()[0]
+    assert (
+        first[0]["subject"] == "CN=files1" and first[0]["not_after"] > NOON and first[0] is taker.certs()[0]
+    )
     path.write_bytes(pem("files22"))
     assert taker.certs()[0]["subject"] == "CN=files22"
 

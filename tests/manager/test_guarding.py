@@ -310,7 +310,8 @@ def begun(here, person, method, path, body, size=0, kind="application/json"):
     """A change on its way: the connection, with `body` sent of `size` octets."""
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: {here.netloc}\r\n{': '.join(cookie(person))}\r\n"
-        f"If-None-Match: *\r\nX-CSRF-Token: {person.csrf}\r\nContent-Type: {kind}\r\nContent-Length: {size or len(body)}\r\n\r\n"
+        f"If-None-Match: *\r\nX-CSRF-Token: {person.csrf}\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {size or len(body)}\r\n\r\n"
     )
     line = socket.create_connection(("127.0.0.1", here.port), 30)
     line.sendall(head.encode() + body)

@@ -32,7 +32,11 @@ def settings(*lines):
     [
         (("SET SNMPADD 10.1.0.5", "SET BRURI https://10.1.0.5:411/"), "done", "10.1.0.5"),
         (("SET BRURI http://pbx.example:81/",), "done", "pbx.example"),
-        (("SET SNMPADD 10.9.9.9",), "look", "10.9.9.9, which is no address or name of this host: TFTPdata/46xx"),
+        (
+            ("SET SNMPADD 10.9.9.9",),
+            "look",
+            "10.9.9.9, which is no address or name of this host: TFTPdata/46xx",
+        ),
         (("SET BRURI https://127.0.0.1:411/",), "look", "only this host itself"),
         (("## SET BRURI x",), "open", "does not say where"),
     ],
