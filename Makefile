@@ -29,7 +29,7 @@ SHOWN ?= 50000
 FIRMWARE_SIZE ?= 1073741824
 EVIDENCE ?= docs/evidence
 # Many tests wait for a time-out, so more of them run than there are cores.
-WORKERS ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
+WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) * 2 )))
 
 # What `make test` and `make bench` drive of other people's work: PROGRAM=PACKAGE.
 CLIENTS := tftp=tftp-hpa atftp=atftp busybox=busybox curl=curl openssl=openssl sslscan=sslscan lftp=lftp ip=iproute2 \

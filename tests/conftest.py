@@ -55,14 +55,14 @@ PACKAGES = {
 # name: (what a plain `make test` does, what it counts); `make prove` passes larger ones.
 COUNTS = {
     "transfers": (100, "TFTP transfers at once"),
-    "relay": (24, "TFTP transfers through the relay that loses, doubles and reorders"),
+    "relay": (16, "TFTP transfers through the relay that loses, doubles and reorders"),
     "relay-size": (64 * 1024, "octets of each transfer through the relay"),
     "storm": (30, "phones in the storm"),
     "bad": (20_000, "bad requests"),
-    "kills": (8, "kills of the server while phones store"),
+    "kills": (5, "kills of the server while phones store"),
     "rollout": (40, "phones of a roll-out"),
     "scan": (60, "phones that a scan asks"),
-    "central-kills": (4, "kills of a centre, its branches and publications"),
+    "central-kills": (2, "kills of a centre, its branches and publications"),
     "users": (300, "users whose data the manager lists"),
     "manager-kills": (1, "kills of the manager while it saves a file"),
     "shown": (2000, "phones in the inventory that the manager's pages are timed with"),

@@ -163,7 +163,7 @@ def test_who_may_only_see_has_no_switches(server, admin):
 
 
 PHONES = 50_000  # in the inventory
-ROUNDS, SECONDS = 3, 10.0  # a plain `make test` has one round, of half as long
+ROUNDS, SECONDS = 3, 10.0
 
 
 @contextlib.contextmanager
@@ -203,8 +203,11 @@ def known(home, many):
 @pytest.mark.prove
 def test_an_open_overview_costs_the_server_little(tmp_path, chromium, request, evidence):
     """200 transfers go on, 50,000 phones are known; the page is opened and closed again in turn."""
+    if not request.config.getoption("--evidence"):
+        pytest.skip(
+            "processor time is measured by `make prove` alone, on a machine that has nothing else to do"
+        )
     many = 200
-    rounds, seconds = (ROUNDS, SECONDS) if request.config.getoption("--evidence") else (1, SECONDS / 2)
     daemon = Daemon(tmp_path)
     known(daemon.home, PHONES)
     daemon.write(daemon.home.http_data, "big.bin", bytes(16 << 20))
@@ -217,14 +220,14 @@ def test_an_open_overview_costs_the_server_little(tmp_path, chromium, request, e
             def share() -> float:
                 """Of a core, in hundredths."""
                 before, start = server.cpu_times(), time.monotonic()
-                threading.Event().wait(seconds)
+                threading.Event().wait(SECONDS)
                 after = server.cpu_times()
                 used = after.user + after.system - before.user - before.system
                 return 100 * used / (time.monotonic() - start)
 
             alone, watched = [], []
             octets, begun = daemon.seen()["transfers"]["octets"], time.monotonic()
-            for _ in range(rounds):
+            for _ in range(ROUNDS):
                 alone.append(share())
                 window = Window(chromium, admin)
                 page = window.open("/")
@@ -237,7 +240,7 @@ def test_an_open_overview_costs_the_server_little(tmp_path, chromium, request, e
             assert told["now"] == many and flow > 1 << 20
     cost = statistics.median(watched) - statistics.median(alone)
     evidence(
-        "manager-overview", transfers=many, phones=PHONES, seconds=seconds,
+        "manager-overview", transfers=many, phones=PHONES, seconds=SECONDS,
         mib_a_second=round(flow / 2**20, 1),
         percent_alone=[round(one, 2) for one in alone],
         percent_watched=[round(one, 2) for one in watched],
