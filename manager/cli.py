@@ -8,8 +8,7 @@ import sys
 
 import click
 
-from manager import serving
-from manager.cli_users import user
+from manager.cli_users import must_be, user
 from mv_iptel import __version__
 from mv_iptel.cli.options import NEGATIVE, USAGE, end
 from mv_iptel.config import ConfigError, load_manager
@@ -46,11 +45,9 @@ group.add_command(user)
 
 def run(home: Home) -> None:
     """Serve until a signal."""
-    if not home.ini.exists():
-        end(
-            USAGE,
-            f"{home.ini}: there is no such file; make a home with `mv-iptel init`, or name it with --home",
-        )
+    from manager import serving  # takes long to import, and `user` does without
+
+    must_be(home)
     try:
         config = load_manager(home)
         asyncio.run(serving.run(config, lambda text: click.echo(text)))

@@ -169,14 +169,17 @@ def remove(kept: Kept, as_json: bool, name: str) -> None:
     _tell(gone, as_json, f"{gone.name} is removed")
 
 
+def must_be(home: Home) -> None:
+    """End the command where there is no home."""
+    if not home.ini.exists():
+        mend = "make a home with `mv-iptel init`, or name it with --home"
+        end(USAGE, f"{home.ini}: there is no such file; {mend}")
+
+
 @contextmanager
 def _open(home: Home) -> Iterator[Kept]:
     """The manager's database. Ends the command when it cannot be used."""
-    if not home.ini.exists():
-        end(
-            USAGE,
-            f"{home.ini}: there is no such file; make a home with `mv-iptel init`, or name it with --home",
-        )
+    must_be(home)
     try:
         config = load_manager(home)
         path = home.manager / "data" / "manager.db"

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mv_iptel import __version__, notify
+from mv_iptel.alone import hold
 from mv_iptel.central.client import CentralClient
 from mv_iptel.central.server import CentralServer
 from mv_iptel.config import Config, ConfigError, restart_needed
@@ -44,15 +45,10 @@ from mv_iptel.watching import Watching
 GRACE = 5.0  # seconds that running transfers get to end
 
 try:
-    import fcntl
     import pwd
     import resource
 except ImportError:  # Windows has no users to change to and no descriptors to count
-    fcntl = pwd = resource = None  # type: ignore[assignment]
-
-
-class AlreadyRunning(Exception):
-    """Another server holds this home; the argument is its process id."""
+    pwd = resource = None  # type: ignore[assignment]
 
 
 class Daemon:
@@ -66,7 +62,7 @@ class Daemon:
         self._written = config  # as the file has it; `config` may have listeners stopped by hand
         self._stop = asyncio.Event()
         self._why = ""
-        self._lock = _hold(config.home.var / "server.lock")
+        self._lock = hold(config.home.var / "server.lock")  # one server, one writer of the inventory
         _raise_descriptors()
         with _as_user(config.settings.user):
             self.journal = Journal.of(config.settings)
@@ -378,26 +374,6 @@ class _Faults(logging.Handler):
             text += f": {type(error).__name__}: {error}"
         level = "error" if record.levelno >= logging.ERROR else "warning"
         self._stream.publish(Notice("fault", text, level, source=record.name))
-
-
-def _hold(path: Path) -> object:
-    """Take the home for this process: one server, one writer of the inventory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Root opens it in a directory that belongs to the service user: a link there must not lead on.
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    file = os.fdopen(os.open(path, flags, 0o644), "a+", encoding="ascii")
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read(20).strip()
-            file.close()
-            raise AlreadyRunning(holder) from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file
 
 
 def _raise_descriptors() -> None:

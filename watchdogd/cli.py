@@ -11,13 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from mv_iptel import __version__
+from mv_iptel.alone import AlreadyRunning
 from mv_iptel.cli.options import DONE, NEGATIVE, UNREACHABLE, USAGE, console, end, print_json
 from mv_iptel.config import ConfigError, WatchDogConfig, load_watchdog
 from mv_iptel.home import Home
 from watchdogd import serving
 from watchdogd.judge import ANSWERS, MATTERS
 from watchdogd.loop import View, Watch
-from watchdogd.memory import AlreadyRunning
 from watchdogd.snapshot import document
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from typing import TextIO
 
 from mv_iptel import files
 from watchdogd.judge import State
 
-try:
-    import fcntl
-except ImportError:  # Windows: the taken page port tells of a second watchdog there
-    fcntl = None  # type: ignore[assignment]
-
 FILE = "watchdog.json"
-
-
-class AlreadyRunning(Exception):
-    """Another watchdog watches this home; the argument is its process id."""
 
 
 class Memory:
@@ -53,21 +42,3 @@ class Memory:
             return f"{self.path} cannot be written: {error.strerror}"
         self._written = fresh
         return ""
-
-
-def hold(folder: Path) -> TextIO:
-    """Take the home for this watchdog: two of them would restart twice. Raises AlreadyRunning, OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    file = os.fdopen(os.open(folder / "watchdog.lock", flags, 0o640), "r+", encoding="ascii")
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = file.read(20).strip()
-            file.close()
-            raise AlreadyRunning(holder) from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file

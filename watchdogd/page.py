@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from mv_iptel.status.page import frame
 from mv_iptel.status.words import clock, span
 from watchdogd.judge import MATTERS
 from watchdogd.loop import View
@@ -27,33 +28,15 @@ def render(view: View, started: float, now: float) -> str:
     body = "\n".join(
         filter(None, (part(status, now) for part in (_banners, _listeners, _phones, _alerts, _house)))
     )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(word)} · mv-iptel watchdog</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="/page.css">
-<noscript><meta http-equiv="refresh" content="{refresh}"></noscript>
-<script src="/page.js" defer></script>
-</head>
-<body data-refresh="{refresh}">
-<header>
-<h1>mv-iptel watchdog</h1>
-<p class="pill {tone}" id="state">{escape(word)}</p>
-<p class="sub" id="told">{escape(told)}</p>
-</header>
-<p id="stale" class="banner bad" role="alert" hidden>The watchdog is gone. What stands here is old.</p>
-<main id="live">
-{body}
-</main>
-<footer>Refreshes every {refresh} s · <a href="/status.json">status.json</a> ·
-<a href="/metrics">metrics</a></footer>
-</body>
-</html>
-"""
+    return frame(
+        title="mv-iptel watchdog",
+        head="mv-iptel watchdog",
+        state=(word, tone),
+        told=told,
+        refresh=refresh,
+        stale="The watchdog is gone. What stands here is old.",
+        body=body,
+    )
 
 
 def _banners(status: dict[str, Any], now: float) -> str:

@@ -20,13 +20,13 @@ from aiohttp import web
 
 from mv_iptel import notify, ports
 from mv_iptel.addresses import address_of
+from mv_iptel.alone import hold
 from mv_iptel.config import WatchDogConfig
 from mv_iptel.logfile import LogFile
 from mv_iptel.status.server import HEADERS
 from mv_iptel.strangers import wire
 from watchdogd import page
 from watchdogd.loop import Watch
-from watchdogd.memory import hold
 from watchdogd.metrics import CONTENT_TYPE, Metrics
 from watchdogd.snapshot import document, state
 
@@ -42,7 +42,9 @@ async def run(config: WatchDogConfig, said: Callable[[str], None] = print) -> No
     """Watch until SIGTERM or Ctrl-C. Raises OSError, AlreadyRunning."""
     ended = asyncio.Event()
     _signals(asyncio.get_running_loop(), ended)
-    with hold(config.home.watchdog / "data"), LogFile(config.settings.log_file, "mv-watchdog"):
+    lock = config.home.watchdog / "data" / "watchdog.lock"
+    # Two watchdogs of one home would restart twice.
+    with hold(lock, 0o640), LogFile(config.settings.log_file, "mv-watchdog"):
         for finding in config.findings:
             _log.warning("%s", finding)
         watch = Watch(config)

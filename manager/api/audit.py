@@ -101,8 +101,8 @@ async def _file(
 def _rows(rows: Iterable[dict[str, Any]], first: bool) -> str:
     """Cells that no spreadsheet takes for formulas: names of files and phones stand in them."""
     out = io.StringIO()
-    write_csv(FIELDS, ({**row, "time": stamp(row["time"])} for row in rows), out, MOST)
-    return out.getvalue() if first else out.getvalue().partition("\n")[2]
+    write_csv(FIELDS, ({**row, "time": stamp(row["time"])} for row in rows), out, MOST, head=first)
+    return out.getvalue()
 
 
 def _documents(rows: Iterable[dict[str, Any]], first: bool) -> str:

@@ -72,8 +72,9 @@ async def _download(call: Call) -> web.StreamResponse:
 def _csv(rows: list[dict[str, Any]], first: bool) -> str:
     """Cells that no spreadsheet takes for formulas: what phones say stands in them."""
     out = io.StringIO()
-    write_csv(log.COLUMNS, ({**log.row_of(row), "time": stamp(row["time"])} for row in rows), out, 400)
-    return out.getvalue() if first else out.getvalue().partition("\n")[2]
+    told = ({**log.row_of(row), "time": stamp(row["time"])} for row in rows)
+    write_csv(log.COLUMNS, told, out, 400, head=first)
+    return out.getvalue()
 
 
 def _lines(rows: list[dict[str, Any]], first: bool) -> str:

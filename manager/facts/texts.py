@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from mv_iptel.history.kinds import is_script
-from mv_iptel.history.lines import HIDDEN, Change, changes, hidden
+from mv_iptel.history.lines import HIDDEN, Change, changes, ends, hidden
 from mv_iptel.phones.script import decode
 
 EDITABLE = 2 << 20  # octets; the vendor's template of all settings has one
@@ -153,12 +153,7 @@ def _common(root: list[str], ours: list[str], others: list[str]) -> list[tuple[i
 
 def _pairs(root: list[str], other: list[str]) -> dict[int, int]:
     """Which line of `root` is which of `other`."""
-    head = 0
-    while head < min(len(root), len(other)) and root[head] == other[head]:
-        head += 1
-    tail = 0
-    while tail < min(len(root), len(other)) - head and root[-1 - tail] == other[-1 - tail]:
-        tail += 1
+    head, tail = ends(root, other)
     found = {at: at for at in range(head)}
     inner, outer = root[head : len(root) - tail], other[head : len(other) - tail]
     if not _costly(inner, outer):

@@ -118,14 +118,19 @@ def place(row: dict[str, Any]) -> str:
 
 
 def write_csv(
-    fields: Sequence[str], rows: Iterable[dict[str, Any]], out: TextIO, most: int = TEXT_LIMIT
+    fields: Sequence[str],
+    rows: Iterable[dict[str, Any]],
+    out: TextIO,
+    most: int = TEXT_LIMIT,
+    head: bool = True,
 ) -> None:
     """CSV that a spreadsheet does not take for formulas: a phone chooses some of these texts.
 
-    `most`: characters of a cell.
+    `most`: characters of a cell. Without `head` the rows go on behind others.
     """
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(fields)
+    if head:
+        writer.writerow(fields)
     for row in rows:
         values = []
         for field in fields:

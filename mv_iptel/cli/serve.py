@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mv_iptel.alone import AlreadyRunning
 from mv_iptel.check import missing_account
 from mv_iptel.cli.asking import base
 from mv_iptel.cli.options import USAGE, common, console, end, errors
@@ -112,7 +113,7 @@ def _low_ports() -> bool:
 def _run(
     config: Config, load_again: Callable[[], Config], shown: tuple[Listener, ...], as_json: bool
 ) -> None:
-    from mv_iptel.daemon import AlreadyRunning, Daemon  # takes long to import
+    from mv_iptel.daemon import Daemon  # takes long to import
 
     async def main() -> None:
         daemon = Daemon(config, load_again, (_Lines(),) if as_json else shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -37,15 +38,22 @@ class Change(NamedTuple):
     text: str
 
 
+def ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
+    """How many lines both have alike at the beginning, and at the end behind those."""
+    most = min(len(before), len(after))
+    head = 0
+    while head < most and before[head] == after[head]:
+        head += 1
+    tail = 0
+    while tail < most - head and before[-1 - tail] == after[-1 - tail]:
+        tail += 1
+    return head, tail
+
+
 def changes(old: bytes, new: bytes) -> list[Change]:
     """The lines that differ, in the file's order. Line ends, and blanks before them, do not count."""
     before, after = _lines(old), _lines(new)
-    head = 0
-    while head < min(len(before), len(after)) and before[head] == after[head]:
-        head += 1
-    tail = 0
-    while tail < min(len(before), len(after)) - head and before[-1 - tail] == after[-1 - tail]:
-        tail += 1
+    head, tail = ends(before, after)
     ours, theirs = before[head : len(before) - tail], after[head : len(after) - tail]
     if len(ours) > MOST or len(theirs) > MOST or _alike(ours, theirs):
         return _came_and_went(before, after, ours, theirs, head)

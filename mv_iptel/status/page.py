@@ -50,6 +50,31 @@ def render(view: View) -> str:
     parts = (_banners, _figures, _transfers, _refusals, _phones, _listeners, _slots, _notices, _house)
     body = "\n".join(filter(None, (part(view) for part in parts)))
     told = f"version {status['server']['version']}, up {span(status['server']['uptime_s'])}"
+    return frame(
+        title=title,
+        head=name if name not in ("", "Unknown") else "mv-iptel",
+        state=(word, tone),
+        told=f"{told}, as of {clock(view.now, view.now)}",
+        refresh=view.refresh,
+        stale="The server does not answer. What stands here is old.",
+        body=body,
+        more=" · on the server: <code>mv-iptel status</code>, <code>watch</code>,\n<code>why NUMBER</code>",
+    )
+
+
+def frame(
+    *,
+    title: str,
+    head: str,
+    state: tuple[str, str],
+    told: str,
+    refresh: int,
+    stale: str,
+    body: str,
+    more: str = "",
+) -> str:
+    """A page that refreshes itself, as page.js and page.css expect it. `body` and `more` are HTML."""
+    word, tone = state
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -59,22 +84,21 @@ def render(view: View) -> str:
 <title>{escape(word)} · {escape(title)}</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/page.css">
-<noscript><meta http-equiv="refresh" content="{view.refresh}"></noscript>
+<noscript><meta http-equiv="refresh" content="{refresh}"></noscript>
 <script src="/page.js" defer></script>
 </head>
-<body data-refresh="{view.refresh}">
+<body data-refresh="{refresh}">
 <header>
-<h1>{escape(name if name not in ("", "Unknown") else "mv-iptel")}</h1>
+<h1>{escape(head)}</h1>
 <p class="pill {tone}" id="state">{escape(word)}</p>
-<p class="sub" id="told">{escape(told)}, as of {clock(view.now, view.now)}</p>
+<p class="sub" id="told">{escape(told)}</p>
 </header>
-<p id="stale" class="banner bad" role="alert" hidden>The server does not answer. What stands here is old.</p>
+<p id="stale" class="banner bad" role="alert" hidden>{escape(stale)}</p>
 <main id="live">
 {body}
 </main>
-<footer>Refreshes every {view.refresh} s · <a href="/status.json">status.json</a> ·
-<a href="/metrics">metrics</a> · on the server: <code>mv-iptel status</code>, <code>watch</code>,
-<code>why NUMBER</code></footer>
+<footer>Refreshes every {refresh} s · <a href="/status.json">status.json</a> ·
+<a href="/metrics">metrics</a>{more}</footer>
 </body>
 </html>
 """

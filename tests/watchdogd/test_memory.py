@@ -1,13 +1,11 @@
-"""What is remembered over restarts, and the one watchdog of a home."""
+"""What is remembered over restarts."""
 
 from __future__ import annotations
-
-import os
 
 import pytest
 
 from watchdogd.judge import State
-from watchdogd.memory import FILE, AlreadyRunning, Memory, hold
+from watchdogd.memory import FILE, Memory
 
 
 def test_it_is_kept(tmp_path):
@@ -30,10 +28,3 @@ def test_what_is_broken_is_not_there(tmp_path, text):
 def test_a_disk_that_takes_nothing(tmp_path):
     (tmp_path / "data").write_text("no directory")
     assert "cannot be written" in Memory(tmp_path / "data").keep(State(restarts=(1.0,)))
-
-
-@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
-def test_one_watchdog(tmp_path):
-    with hold(tmp_path / "data"), pytest.raises(AlreadyRunning, match=str(os.getpid())):
-        hold(tmp_path / "data")
-    hold(tmp_path / "data").close()
